@@ -1,0 +1,42 @@
+#pragma once
+// Masked batches, as a pure function of their number.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "data/masking.h"
+#include "data/samples.h"
+
+namespace locus {
+
+/// A ragged batch: sequences one after the other, no padding.
+struct TokenBatch {
+    std::vector<std::int32_t> ids;          // [rows], corrupted
+    std::vector<std::int32_t> offsets;      // [sequences + 1]
+    std::vector<std::int32_t> masked_rows;  // [masked], into ids, strictly increasing
+    std::vector<std::int32_t> targets;      // [masked]
+
+    std::int64_t rows() const { return static_cast<std::int64_t>(ids.size()); }
+    std::int64_t sequences() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
+    std::int64_t masked() const { return static_cast<std::int64_t>(targets.size()); }
+};
+
+class Batches {
+public:
+    Batches(const Samples& samples, const Masking& masking, std::uint32_t seed);
+
+    /// Training: sequences first .. first + size - 1 of the endless stream of shuffled epochs (sequence n is place n % count of epoch n / count).
+    void training(std::int64_t first, std::int64_t size, TokenBatch& batch) const;
+    /// Validation: samples first .. first + size - 1 in order, masks fixed for ever (seed 0, validation_epoch); fewer at the end.
+    void validation(std::int64_t first, std::int64_t size, TokenBatch& batch) const;
+
+    std::int64_t samples() const { return samples_.count(); }
+
+private:
+    const Samples& samples_;
+    const Masking& masking_;
+    std::uint32_t seed_;
+};
+
+}  // namespace locus

@@ -1,0 +1,28 @@
+#pragma once
+// Softmax and cross-entropy over the vocabulary, gradient in place.
+//
+//   p_v = exp(x_v + bias_v - max) / sum;   loss_r = -log p_target;   dx_v = scale * (p_v - [v = target])
+//
+// shapes   logits: [rows, V] in; overwritten by dx when `gradient` is set   bias, dbias: [V]   targets: int32 [rows]
+//          loss: float64 [rows], nats   correct: int32 [rows], 1 where the target has the largest logit (the first of equals counts)
+// scale    1 / (masked tokens of the whole step): a mean over micro-batches of different size would be wrong
+// order    each row is one thread's; dbias by column sums in fixed blocks
+// errors   a target outside [0, V) throws std::out_of_range. Non-finite logits give a non-finite loss: nothing is repaired here
+// cost     reads the logits twice, writes them once
+
+#include "kernels/tensor.h"
+
+namespace locus {
+
+struct CrossEntropy {
+    Tensor logits;
+    Tensor bias = {};  // optional
+    Tensor targets;
+    Tensor loss, correct;  // out
+    bool gradient = false;
+    double scale = 1.0;
+    Tensor dbias = {};  // optional [V], added to
+};
+void cross_entropy(const CrossEntropy& args);
+
+}  // namespace locus

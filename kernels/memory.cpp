@@ -1,0 +1,110 @@
+#include "kernels/memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <new>
+#include <utility>
+
+namespace locus {
+namespace {
+
+constexpr std::size_t huge_page = std::size_t{2} << 20U;
+
+std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+// Eight classes per power of two: 64, 72, 80, ... 128, 144, ... The index counts them from 64 bytes.
+struct SizeClass {
+    std::size_t index;
+    std::size_t bytes;
+};
+
+SizeClass size_class(std::size_t bytes) {
+    bytes = std::max<std::size_t>(bytes, 64);
+    const std::size_t unit = std::bit_floor(bytes) / 8;
+    const std::size_t rounded = round_up(bytes, unit);
+    const std::size_t power = static_cast<std::size_t>(std::bit_width(rounded)) - 1;
+    return {(power - 6) * 8 + (rounded >> (power - 3)) - 8, rounded};
+}
+
+}  // namespace
+
+Buffer::Buffer(std::size_t bytes) : bytes_(bytes) {
+    if (bytes == 0) return;
+    // Anonymous maps are zero-filled. A large one is over-reserved by a huge page so that the start can be aligned.
+    const std::size_t length = bytes_ = round_up(bytes, bytes >= huge_page ? huge_page : 4096);
+    void* map =
+        mmap(nullptr, length + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map == MAP_FAILED) throw std::bad_alloc();
+    char* const begin = static_cast<char*>(map);
+    char* const aligned = begin + (huge_page - reinterpret_cast<std::uintptr_t>(begin) % huge_page) % huge_page;
+    if (aligned > begin) munmap(begin, static_cast<std::size_t>(aligned - begin));
+    char* const end = begin + length + huge_page;
+    if (end > aligned + length) munmap(aligned + length, static_cast<std::size_t>(end - aligned - length));
+    if (length >= huge_page) madvise(aligned, length, MADV_HUGEPAGE);  // advice: small pages work too
+    data_ = aligned;
+}
+
+Buffer::~Buffer() {
+    if (data_ != nullptr) munmap(data_, bytes_);
+}
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+}
+
+// Stands in the 64 bytes before each block.
+struct alignas(64) Arena::Header {
+    std::size_t class_index;
+    std::size_t bytes;
+};
+
+char* Arena::carve(std::size_t bytes) {
+    if (static_cast<std::size_t>(slab_end_ - slab_begin_) >= bytes)
+        return std::exchange(slab_begin_, slab_begin_ + bytes);
+    const bool large = bytes > huge_page / 4;
+    slabs_.emplace_back(large ? bytes : huge_page);
+    const Buffer& slab = slabs_.back();
+    reserved_ += slab.bytes();
+    char* const data = static_cast<char*>(slab.data());
+    if (large) return data;
+    slab_begin_ = data + bytes;
+    slab_end_ = data + slab.bytes();
+    return data;
+}
+
+void* Arena::take(std::size_t bytes) {
+    const SizeClass wanted = size_class(bytes);
+    std::vector<Header*>& free = free_.at(wanted.index);
+    Header* header = nullptr;
+    if (free.empty()) {
+        header = reinterpret_cast<Header*>(carve(round_up(sizeof(Header) + wanted.bytes, 64)));
+        *header = {wanted.index, wanted.bytes};
+        free.reserve(free.capacity() + 1);  // so that giving back never allocates
+    } else {
+        header = free.back();
+        free.pop_back();
+    }
+    used_ += header->bytes;
+    peak_ = std::max(peak_, used_);
+    return header + 1;
+}
+
+void Arena::give_back(void* block) {
+    Header* const header = static_cast<Header*>(block) - 1;
+    used_ -= header->bytes;
+    free_[header->class_index].push_back(header);
+}
+
+Tensor Arena::tensor(Shape shape, DType dtype) {
+    return Tensor(take(static_cast<std::size_t>(shape.count() * size_of(dtype))), shape, dtype);
+}
+
+}  // namespace locus

@@ -1,0 +1,69 @@
+#pragma once
+// Memory for tensors. Two kinds, because there are two lifetimes:
+//   Buffer   lives as long as the object that owns it: parameters, their gradients, the optimizer's moments
+//   Arena    lives for a step: activations, their gradients, scratch. It remembers the blocks of the last step, so that
+//            from the second step on nothing is asked of the operating system.
+// Fresh pages are slow (4 KB pages are filled at a few GB/s): both ask for 2 MB pages and touch them once.
+
+#include <array>
+#include <cstddef>
+#include <vector>
+
+#include "kernels/tensor.h"
+
+namespace locus {
+
+/// Zero-filled memory, aligned to 2 MB when large and to 64 bytes otherwise. Throws std::bad_alloc.
+class Buffer {
+public:
+    Buffer() = default;
+    explicit Buffer(std::size_t bytes);
+    ~Buffer();
+    Buffer(Buffer&& other) noexcept;
+    Buffer& operator=(Buffer&& other) noexcept;
+
+    void* data() const { return data_; }
+    std::size_t bytes() const { return bytes_; }
+
+private:
+    void* data_ = nullptr;
+    std::size_t bytes_ = 0;
+};
+
+/// Blocks of memory that are taken and given back within a step. Sizes are rounded up to classes (eight per power of two,
+/// so at most an eighth is wasted); a block given back serves the next request of its class, last in first out while it is still in
+/// the cache. The same sequence of requests in the next step finds the same blocks and asks the system for nothing.
+class Arena {
+public:
+    Arena() = default;
+    Arena(const Arena&) = delete;
+    Arena& operator=(const Arena&) = delete;
+
+    /// An uninitialised block, aligned to 64 bytes. Throws std::bad_alloc.
+    void* take(std::size_t bytes);
+    /// Gives back a block that take() returned.
+    void give_back(void* block);
+    /// An uninitialised contiguous tensor in a block of its own.
+    Tensor tensor(Shape shape, DType dtype);
+
+    /// Bytes in use now, the most ever in use, and bytes obtained from the system.
+    std::size_t used() const { return used_; }
+    std::size_t peak() const { return peak_; }
+    std::size_t reserved() const { return reserved_; }
+    /// How often the system was asked for memory; constant once the steps repeat.
+    std::size_t growths() const { return slabs_.size(); }
+
+private:
+    struct Header;
+    static constexpr std::size_t classes = 8 * 48;
+
+    char* carve(std::size_t bytes);
+
+    std::vector<Buffer> slabs_;
+    std::array<std::vector<Header*>, classes> free_;
+    char* slab_begin_ = nullptr;  // what is left of the newest slab for small blocks
+    char* slab_end_ = nullptr;
+    std::size_t used_ = 0, peak_ = 0, reserved_ = 0;
+};
+
+}  // namespace locus

@@ -1,0 +1,81 @@
+#pragma once
+// The differentiable operations. One per file of this folder, forward and gradient next to each other; the arithmetic is in kernels/.
+// All inputs are variables: values of other operations, constants, or tape.parameter(...).
+
+#include <array>
+#include <initializer_list>
+
+#include "kernels/attention.h"
+#include "kernels/dropout.h"
+#include "model/autograd/tape.h"
+
+namespace locus {
+
+/// One table of an embedding sum.
+struct EmbeddingTerm {
+    Var table;            // [entries, H]
+    Tensor ids;           // int32 [rows]
+    Tensor weights = {};  // float64 [rows], 1 when absent
+    int skip_entry = -1;  // this entry gets no gradient (padding_idx)
+};
+
+/// sum_n weights_n * table_n[ids_n] (+ onto): [rows, H].
+Var embedding(Tape& tape, std::initializer_list<EmbeddingTerm> terms, Var onto = {});
+
+/// x W^T + bias: [rows, in] -> [rows, out]; weight [out, in], bias [out] optional.
+Var linear(Tape& tape, Var x, Var weight, Var bias = {});
+
+/// gelu(x W^T + bias): [rows, in] -> [rows, out].
+Var linear_gelu(Tape& tape, Var x, Var weight, Var bias);
+
+/// layer_norm(drop(x) + residual): [rows, C]; residual optional.
+Var layer_norm(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsilon, const Dropout& dropout = {},
+               const DropoutRows& rows = {});
+
+/// drop(x): [rows, C]. Returns x itself when the dropout is off.
+Var dropout(Tape& tape, Var x, const Dropout& dropout, const DropoutRows& rows);
+
+/// a + b: [rows, C].
+Var add(Tape& tape, Var a, Var b);
+
+/// x[indices]: [selected, C]; indices int32, strictly increasing.
+Var gather_rows(Tape& tape, Var x, Tensor indices);
+
+/// The columns begin .. begin + heads * head_dim - 1 of a product, as one part of an attention's input.
+struct HeadColumns {
+    Var source;  // [rows, columns]
+    std::int64_t begin = 0;
+};
+
+/// A table of vectors by distance, as a variable. `table` is [entries, head_dim] (shared by the heads) or
+/// [entries, heads * head_dim].
+struct RelativeTerm {
+    Var table;
+    Tensor row_of_distance;  // as in RelativeTable
+};
+
+/// AttentionTerms with variables.
+struct AttentionScore {
+    double scale = 1.0;
+    RelativeTerm key_table, query_table, value_table;
+    Var content_bias, position_bias;                    // [heads, head_dim]
+    std::array<Var, max_attention_biases> biases = {};  // [heads, 2 reach + 1]
+    std::int64_t window = 0;
+};
+
+/// The attention of kernels/attention.h: [q_rows, heads * head_dim].
+Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::int64_t heads, std::int64_t head_dim,
+              const AttentionRows& q_rows, const AttentionRows& k_rows, const AttentionScore& score,
+              const Dropout& dropout = {}, const DropoutRows& dropout_rows = {});
+
+/// What a masked-LM loss reports.
+struct MaskedLoss {
+    Tensor loss;     // float64 [rows], nats
+    Tensor correct;  // int32 [rows]
+};
+
+/// Softmax cross-entropy of x W^T + bias against `targets`; the logits exist only inside. The gradient is seeded with `scale` for each
+/// row: after this, call tape.backward().
+MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor targets, double scale);
+
+}  // namespace locus

@@ -1,0 +1,64 @@
+#pragma once
+// The parameters of a model and their gradients: two contiguous buffers, so that the optimizer and the gradient norm are one pass each.
+
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/memory.h"
+#include "kernels/tensor.h"
+
+namespace locus {
+
+/// How a parameter is filled before training.
+enum class Initialization { normal, zeros, ones };
+
+struct Parameter {
+    std::string name;  // the tensor name in the checkpoint
+    Tensor value, gradient;
+    Initialization initialization = Initialization::normal;
+    int zero_row = -1;  // this row starts at 0: padding_idx of the reference models
+    bool decay = true;  // weight decay applies (not for biases and norms)
+};
+
+/// Parameters lie in the order of declaration, without gaps. So parameters declared one after the other are also one larger
+/// tensor (query, key and value weights are one [3H, H] matrix): see joined().
+class Parameters {
+public:
+    explicit Parameters(DType dtype) : dtype_(dtype) {}
+    Parameters(const Parameters&) = delete;
+    Parameters& operator=(const Parameters&) = delete;
+
+    /// Declares a parameter; its memory exists after allocate(). The reference stays valid.
+    Parameter& declare(std::string name, Shape shape, Initialization initialization = Initialization::normal);
+    /// Obtains the memory: values and gradients, all zero.
+    void allocate();
+
+    DType dtype() const { return dtype_; }
+    std::int64_t count() const { return count_; }
+    const std::deque<Parameter>& all() const { return list_; }
+    std::deque<Parameter>& all() { return list_; }
+    /// nullptr when there is none of that name.
+    Parameter* find(std::string_view name);
+
+    /// All values, all gradients: [count].
+    Tensor values() const { return Tensor(values_.data(), {count_}, dtype_); }
+    Tensor gradients() const { return Tensor(gradients_.data(), {count_}, dtype_); }
+    void zero_gradients();
+
+    /// Fills every parameter by its Initialization: normal(0, deviation) from Philox keyed by (seed, place in the list), so
+    /// that two models of one seed share what they have in common.
+    void initialize(std::uint32_t seed, double deviation);
+
+private:
+    DType dtype_;
+    std::int64_t count_ = 0;
+    std::deque<Parameter> list_;
+    Buffer values_, gradients_;
+};
+
+/// Parameters declared one after the other, first..last, as one: a view with the first axes added up.
+Parameter joined(const Parameter& first, const Parameter& last);
+
+}  // namespace locus

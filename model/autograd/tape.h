@@ -1,0 +1,134 @@
+#pragma once
+// The tape: reverse-mode differentiation, define by run.
+//
+// Running a model's forward pass calls operations (operations.h). Each computes its value at once and, when the tape records,
+// leaves a node: a function that turns the gradient of its output into the gradients of its inputs. backward() runs the nodes in
+// reverse. Nodes are coarse: a linear layer, an attention, a layer norm with its residual; a BERT block is about ten.
+//
+// Two rules, which every operation keeps:
+//   the gradient of a parameter is added to (+=): micro-batches and tied tables accumulate by themselves
+//   the gradient of any other value is written by the first consumer that backward() meets and added to by the others
+// Both are one question to the tape: gradient_target() says where to write and whether to overwrite or to add.
+//
+// Memory: what an operation allocates belongs to its node, and goes back to the arena when backward() has passed it.
+// No operator new after the first step: nodes and closures live in the arena too.
+
+#include <cstdint>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "kernels/memory.h"
+#include "kernels/tensor.h"
+#include "model/autograd/parameter.h"
+
+namespace locus {
+
+class Tape;
+
+/// A value on the tape and, during backward(), its gradient. A handle: cheap to copy, valid until the tape is cleared.
+class Var {
+public:
+    Var() = default;
+
+    const Tensor& value() const { return record_->value; }
+    const Shape& shape() const { return record_->value.shape; }
+    explicit operator bool() const { return record_ != nullptr; }
+
+private:
+    friend class Tape;
+    struct Record {
+        Tensor value;
+        Tensor gradient;  // absent until the first consumer asks for it; a parameter's own from the start
+        Record* next;     // the records of one node form a list
+        bool needs_gradient;
+        bool is_parameter;
+    };
+    explicit Var(Record* record) : record_(record) {}
+    Record* record_ = nullptr;
+};
+
+/// Where an operation puts the gradient of an input.
+struct GradientTarget {
+    Tensor tensor;
+    bool accumulate;  // false: overwrite, this is the first contribution
+};
+
+class Tape {
+public:
+    /// Memory comes from `arena`, which must outlive the tape.
+    explicit Tape(Arena& arena) : arena_(arena) {}
+    ~Tape() { clear(); }
+    Tape(const Tape&) = delete;
+    Tape& operator=(const Tape&) = delete;
+
+    Arena& arena() { return arena_; }
+
+    // --- for operations ---
+
+    /// A tensor that lives as long as the node being built: outputs, and what backward needs.
+    Tensor allocate(Shape shape, DType dtype);
+    /// Makes `value` a variable. `needs_gradient` false for what no parameter and no earlier variable feeds.
+    Var variable(Tensor value, bool needs_gradient = true);
+    /// Ends the node: `function` is called during backward() when the gradients of the node's outputs are complete.
+    template <class Function>
+    void record(Function function);
+    /// During backward(): the gradient that reached `output`; absent if nothing depends on it.
+    const Tensor& gradient_of(Var output) const { return output.record_->gradient; }
+    /// During backward(): where the gradient of `input` goes.
+    GradientTarget gradient_target(Var input);
+    /// The same for kernels that can only add: filled with zeros if this is the first contribution.
+    Tensor gradient_sum(Var input);
+    bool needs_gradient(Var input) const { return input.record_->needs_gradient; }
+
+    // --- for models and trainers ---
+
+    /// A value from outside (nothing is recorded).
+    Var constant(Tensor value) { return variable(value, false); }
+    /// A parameter as an input of operations; what flows back is added to its gradient.
+    Var parameter(const Parameter& parameter);
+    /// When false, operations only compute: evaluation, fill, forward.
+    bool recording() const { return recording_; }
+    void set_recording(bool recording) { recording_ = recording; }
+    /// Runs the nodes in reverse. `output`'s gradient is `seed` (same shape); nodes and memory are released as they are passed.
+    void backward(Var output, const Tensor& seed);
+    /// As above for an output whose operation needs no incoming gradient (a loss that made its own): losses of operations.h.
+    void backward();
+    /// When not recording: gives back all that was computed so far but `keep`; models call it after each block.
+    void discard_all_but(Var keep);
+    /// Gives everything back to the arena.
+    void clear();
+
+private:
+    struct Block {
+        void* memory;
+        Block* next;
+    };
+    struct Node {
+        void (*run)(void* function) = nullptr;
+        void* function = nullptr;
+        Block* blocks = nullptr;  // memory owned by the node
+        Var::Record* records = nullptr;
+        Node* previous = nullptr;
+    };
+
+    void* take(std::size_t bytes);
+    void finish_node(void (*run)(void*), void* function);
+    void release(Node* node);
+
+    Arena& arena_;
+    Node* last_ = nullptr;  // newest finished node
+    Node open_;             // the node being built
+    bool recording_ = true;
+};
+
+template <class Function>
+void Tape::record(Function function) {
+    static_assert(std::is_trivially_destructible_v<Function>,
+                  "closures live in the arena: capture tensors and handles only");
+    if (!recording_) return finish_node(nullptr, nullptr);
+    void* memory = new (take(sizeof(Function))) Function(std::move(function));
+    finish_node([](void* stored) { (*static_cast<Function*>(stored))(); }, memory);
+}
+
+}  // namespace locus

@@ -1,0 +1,74 @@
+#pragma once
+// The contract of a position encoding.
+//
+// An encoding acts at up to four places, each a hook with an empty default:
+//
+//     embed    add to, or run over, the input embeddings         x [rows, hidden] -> [rows, hidden]
+//     rotate   turn queries and keys                              columns of [rows, 3 hidden] in place of the old ones
+//     relate   tables, buckets and biases inside the score        terms of AttentionScore (kernels/attention.h has the equation)
+//     decode   what the mask decoder adds to its query            [rows, hidden]
+//
+// and promises the longest sequence it takes. A model holds a list of encodings: embedding terms add, rotations apply one after the other, score
+// terms add.
+//
+// To add one: a file in this folder that defines an EncodingEntry, a line in registry.cpp, a YAML in configs/position/, a row in
+// tests/model/position/encodings_test.cpp.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/autograd/operations.h"
+#include "model/autograd/parameter.h"
+#include "model/model_input.h"
+#include "model/settings.h"
+
+namespace locus {
+
+class PositionEncoding {
+public:
+    PositionEncoding() = default;
+    PositionEncoding(const PositionEncoding&) = delete;
+    PositionEncoding& operator=(const PositionEncoding&) = delete;
+    virtual ~PositionEncoding() = default;
+
+    /// Where an encoding's parameters stand among the model's: called once while the embeddings are declared, once per layer while that
+    /// layer's attention is declared. `prefix` is the tensor-name prefix, such as "bert.embeddings." or
+    /// "bert.encoder.layer.3.attention.self.".
+    virtual void declare_embedding_parameters(Parameters& parameters, const std::string& prefix);
+    virtual void declare_layer_parameters(Parameters& parameters, const std::string& prefix);
+
+    virtual Var embed(Tape& tape, Var x, const ModelInput& input) const;
+    virtual void rotate(Tape& tape, HeadColumns& q, HeadColumns& k, const ModelInput& input) const;
+    virtual void relate(Tape& tape, std::int64_t layer, const ModelInput& input, AttentionScore& score) const;
+    virtual Var decode(Tape& tape, Var query, const ModelInput& input) const;
+
+    /// Sequences may not be longer than this; 0: any length.
+    virtual std::int64_t longest_sequence() const { return 0; }
+};
+
+/// An option of an encoding, as its file declares it: the YAML key, what it may be, and what it means.
+struct EncodingOption {
+    std::string_view name;
+    OptionValue initial;                    // its type is the option's type
+    std::vector<std::string_view> choices;  // of a text option; empty: any
+    std::string_view help;
+};
+
+struct EncodingEntry {
+    std::string_view name;     // in YAML
+    std::string_view summary;  // one line
+    std::vector<EncodingOption> options;
+    /// Throws ModelError naming the option when a value is out of range.
+    std::unique_ptr<PositionEncoding> (*make)(const ModelSettings& model, const PositionSettings& position);
+};
+
+/// All encodings, in the order of the documentation.
+const std::vector<EncodingEntry>& encoding_registry();
+/// nullptr when there is none of that name.
+const EncodingEntry* find_encoding(std::string_view name);
+/// The encoding with all its options at their initial values. Throws ModelError naming the known encodings.
+PositionSettings default_position(std::string_view encoding);
+
+}  // namespace locus

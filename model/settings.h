@@ -1,0 +1,38 @@
+#pragma once
+// What a model is, as plain data: read from YAML by train/, from config.json by hugging_face.h.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace locus {
+
+/// The value of an encoding's option.
+using OptionValue = std::variant<bool, std::int64_t, double, std::string>;
+
+/// One position encoding of a model: its name and the options that its file declares, all of them present.
+struct PositionSettings {
+    std::string encoding = "absolute";
+    std::map<std::string, OptionValue> options;
+};
+
+struct ModelSettings {
+    std::string architecture = "bert";
+    std::int64_t layers = 4;
+    std::int64_t hidden = 256;
+    std::int64_t heads = 4;
+    std::int64_t feed_forward = 1024;
+    double hidden_dropout = 0.1;
+    double attention_dropout = 0.1;
+    std::int64_t max_length = 512;  // rows of a table that ends (absolute, relative_key)
+    std::int64_t token_types = 2;
+    double layer_norm_epsilon = 1e-12;
+    double initializer_range = 0.02;
+    std::vector<PositionSettings> position = {{}};
+    std::int64_t vocab_size = 0;  // from the tokenizer
+    std::int64_t pad_id = 0;
+};
+
+}  // namespace locus
