@@ -14,7 +14,7 @@ namespace locus {
 std::vector<std::pair<std::string, std::int64_t>> parameters_by_part(const MaskedLanguageModel& model);
 
 /// Multiply-adds count as 2. Matrix products and attention only: more than 99 % of the arithmetic.
-///   forward(token) = layers (8 H^2 + 4 H F + 4 S H [+ 2 S H per relative table]) + masked share (2 H^2 + 2 H V)
+///   forward(token) = layers (8 H^2 + 4 H F + 4 S H [+ 4 S H per relative table]) + masked share (2 H^2 + 2 H V)
 /// A training step is three times the forward.
 double forward_flops(const ModelSettings& settings, std::int64_t tokens, std::int64_t sequence_length,
                      std::int64_t masked);

@@ -1,8 +1,8 @@
 #pragma once
 // Models as Hugging Face folders have them: config.json and tensor names.
 //
-// Checkpoints that `transformers` can represent exactly carry its model_type ("bert" with absolute, relative_key, or none of ours);
-// all others carry model_type "locus", so that AutoModel refuses them instead of loading them wrongly. Our own keys stand under "locus".
+// Checkpoints that every release of `transformers` represents exactly (BERT with the learned absolute table) carry its model_type "bert"; all
+// others carry "locus", so that AutoModel refuses them instead of loading them wrongly. Our own keys stand under "locus".
 
 #include <string>
 #include <string_view>

@@ -22,7 +22,6 @@ class MaskedLanguageModel {
 public:
     /// Declares and allocates the parameters, all zero. Throws ModelError when the settings contradict each other.
     MaskedLanguageModel(const ModelSettings& settings, DType dtype);
-    ~MaskedLanguageModel();
 
     const ModelSettings& settings() const { return settings_; }
     Parameters& parameters() { return parameters_; }
@@ -48,21 +47,35 @@ public:
                               const RunMode& mode) const;
 
 private:
-    struct Layer;
+    struct Layer {
+        Parameter qkv_weight, qkv_bias;  // query, key and value, joined
+        Parameter *attention_output_weight, *attention_output_bias, *attention_gamma, *attention_beta;
+        Parameter *intermediate_weight, *intermediate_bias;
+        Parameter *output_weight, *output_bias, *output_gamma, *output_beta;
+    };
+    // Places with a dropout mask of their own.
+    enum class Site : std::uint32_t { embeddings, attention, attention_output, output };
+
+    void declare_embeddings();
+    void declare_layer(std::int64_t layer);
+    void declare_head();
+    void check_input(const ModelInput& input) const;
+    Dropout dropout_at(Site site, std::int64_t layer, const RunMode& mode) const;
+
     Var embeddings(Tape& tape, const ModelInput& input, const RunMode& mode) const;
-    Var block(Tape& tape, std::int64_t layer, Var x, const ModelInput& input, const RunMode& mode) const;
+    Var self_attention(Tape& tape, std::int64_t layer, Var x, const ModelInput& input, const RunMode& mode) const;
+    Var feed_forward(Tape& tape, std::int64_t layer, Var x, const ModelInput& input, const RunMode& mode) const;
     Var head_transform(Tape& tape, Var x) const;
 
     ModelSettings settings_;
     Parameters parameters_;
     std::vector<std::unique_ptr<PositionEncoding>> encodings_;
-    Parameter* word_ = nullptr;
-    Parameter* token_type_ = nullptr;
-    Parameter *embedding_gamma_ = nullptr, *embedding_beta_ = nullptr;
     std::vector<Layer> layers_;
+    Parameter *word_ = nullptr, *token_type_ = nullptr;
+    Parameter *embedding_gamma_ = nullptr, *embedding_beta_ = nullptr;
     Parameter *transform_weight_ = nullptr, *transform_bias_ = nullptr;
     Parameter *transform_gamma_ = nullptr, *transform_beta_ = nullptr;
-    Parameter* output_bias_ = nullptr;
+    Parameter* decoder_bias_ = nullptr;
 };
 
 }  // namespace locus

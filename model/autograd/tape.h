@@ -94,8 +94,12 @@ public:
     void backward(Var output, const Tensor& seed);
     /// As above for an output whose operation needs no incoming gradient (a loss that made its own): losses of operations.h.
     void backward();
-    /// When not recording: gives back all that was computed so far but `keep`; models call it after each block.
-    void discard_all_but(Var keep);
+    /// A place on the tape; see discard().
+    using Mark = const void*;
+    Mark mark() const { return last_; }
+    /// When not recording: gives back what was computed since `since`, except the value `keep` and what was computed with it. Models call it
+    /// after each block, so that a forward pass needs the memory of one block, not of all.
+    void discard(Mark since, Var keep);
     /// Gives everything back to the arena.
     void clear();
 

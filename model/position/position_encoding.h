@@ -60,9 +60,14 @@ struct EncodingEntry {
     std::string_view name;     // in YAML
     std::string_view summary;  // one line
     std::vector<EncodingOption> options;
+    bool uses_key_table = false;  // at most one encoding of a model may set each term of the score
     /// Throws ModelError naming the option when a value is out of range.
     std::unique_ptr<PositionEncoding> (*make)(const ModelSettings& model, const PositionSettings& position);
 };
+
+/// The encodings of a model, one per entry of settings.position. Throws ModelError for an unknown name or option, and for two encodings that
+/// cannot be in one model.
+std::vector<std::unique_ptr<PositionEncoding>> make_encodings(const ModelSettings& settings);
 
 /// All encodings, in the order of the documentation.
 const std::vector<EncodingEntry>& encoding_registry();

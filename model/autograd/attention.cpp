@@ -1,0 +1,137 @@
+// The attention of kernels/attention.h on columns of products.
+#include "kernels/attention.h"
+
+#include <cstring>
+
+#include "kernels/add.h"
+#include "model/autograd/operations.h"
+
+namespace locus {
+namespace {
+
+struct Heads {
+    std::int64_t count, dim;
+};
+
+// Columns begin .. begin + heads * dim of a [rows, columns] matrix as [rows, heads, dim].
+Tensor head_view(const Tensor& source, std::int64_t begin, Heads heads) {
+    Tensor view = source.slice(1, begin, begin + heads.count * heads.dim);
+    view.shape = {source.shape[0], heads.count, heads.dim};
+    view.strides = {source.strides[0], heads.dim, 1};
+    return view;
+}
+
+// A table [entries, dim] or [entries, heads * dim] as [1 or heads, entries, dim].
+Tensor table_view(const Tensor& table, Heads heads) {
+    const std::int64_t entries = table.shape[0], columns = table.shape[1];
+    LOCUS_CHECK(columns == heads.dim || columns == heads.dim * heads.count, "attention",
+                "table " + table.shape.to_string() + " fits neither one head nor all");
+    Tensor view = table;
+    view.shape = {columns / heads.dim, entries, heads.dim};
+    view.strides = {heads.dim, table.strides[0], 1};
+    return view;
+}
+
+RelativeTable relative_table(const RelativeTerm& term, Heads heads) {
+    if (!term.table) return {};
+    return {table_view(term.table.value(), heads), term.row_of_distance};
+}
+
+AttentionTerms terms_of(const AttentionScore& score, Heads heads) {
+    AttentionTerms terms;
+    terms.scale = score.scale;
+    terms.key_table = relative_table(score.key_table, heads);
+    terms.query_table = relative_table(score.query_table, heads);
+    terms.value_table = relative_table(score.value_table, heads);
+    if (score.content_bias) terms.content_bias = score.content_bias.value();
+    if (score.position_bias) terms.position_bias = score.position_bias.value();
+    for (std::size_t n = 0; n < terms.biases.size(); ++n) {
+        if (score.biases[n]) terms.biases[n] = score.biases[n].value();
+    }
+    terms.window = score.window;
+    return terms;
+}
+
+Tensor gradient_or_nothing(Tape& tape, Var variable) {
+    return variable && tape.needs_gradient(variable) ? tape.gradient_sum(variable) : Tensor();
+}
+
+Tensor table_gradient(Tape& tape, const RelativeTerm& term, Heads heads) {
+    const Tensor gradient = gradient_or_nothing(tape, term.table);
+    return gradient ? table_view(gradient, heads) : Tensor();
+}
+
+AttentionTermGradients term_gradients(Tape& tape, const AttentionScore& score, Heads heads) {
+    AttentionTermGradients gradients;
+    gradients.key_table = table_gradient(tape, score.key_table, heads);
+    gradients.query_table = table_gradient(tape, score.query_table, heads);
+    gradients.value_table = table_gradient(tape, score.value_table, heads);
+    gradients.content_bias = gradient_or_nothing(tape, score.content_bias);
+    gradients.position_bias = gradient_or_nothing(tape, score.position_bias);
+    for (std::size_t n = 0; n < score.biases.size(); ++n) {
+        gradients.biases[n] = gradient_or_nothing(tape, score.biases[n]);
+    }
+    return gradients;
+}
+
+// True when the three inputs are the three thirds of one product: then the kernel overwrites its gradient as a whole.
+bool cover_one_source(const HeadColumns& q, const HeadColumns& k, const HeadColumns& value, Heads heads) {
+    const std::int64_t width = heads.count * heads.dim;
+    const void* const source = q.source.value().data;
+    return k.source.value().data == source && value.source.value().data == source && q.begin == 0 && k.begin == width &&
+           value.begin == 2 * width && q.source.shape()[1] == 3 * width;
+}
+
+}  // namespace
+
+Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::int64_t heads, std::int64_t head_dim,
+              const AttentionRows& q_rows, const AttentionRows& k_rows, const AttentionScore& score,
+              const Dropout& dropout, const DropoutRows& dropout_rows) {
+    const Heads shape = {heads, head_dim};
+    const std::int64_t rows = q.source.shape()[0];
+    const DType dtype = q.source.value().dtype;
+    const Tensor out = tape.allocate({rows, heads * head_dim}, dtype);
+    const Tensor log_sum_exp = tape.allocate({rows, heads}, dtype);
+    AttentionForward forward = {.q = head_view(q.source.value(), q.begin, shape),
+                                .k = head_view(k.source.value(), k.begin, shape),
+                                .value = head_view(value.source.value(), value.begin, shape),
+                                .q_rows = q_rows,
+                                .k_rows = k_rows,
+                                .terms = terms_of(score, shape),
+                                .dropout = dropout,
+                                .dropout_rows = dropout_rows,
+                                .out = out.reshape({rows, heads, head_dim}),
+                                .log_sum_exp = log_sum_exp,
+                                .arena = &tape.arena()};
+    attention_forward(forward);
+    const Var y = tape.variable(out);
+    tape.record([&tape, q, k, value, shape, score, forward, y] {
+        const Tensor dy = tape.gradient_of(y);
+        if (!dy) return;
+        const bool overwrite = cover_one_source(q, k, value, shape) && !tape.gradient_target(q.source).accumulate;
+        const auto target = [&](const HeadColumns& part) {
+            const Tensor whole = overwrite ? tape.gradient_target(part.source).tensor : tape.gradient_sum(part.source);
+            return head_view(whole, part.begin, shape);
+        };
+        attention_backward({.dout = dy.reshape(forward.out.shape),
+                            .q = forward.q,
+                            .k = forward.k,
+                            .value = forward.value,
+                            .out = forward.out,
+                            .log_sum_exp = forward.log_sum_exp,
+                            .q_rows = forward.q_rows,
+                            .k_rows = forward.k_rows,
+                            .terms = forward.terms,
+                            .dropout = forward.dropout,
+                            .dropout_rows = forward.dropout_rows,
+                            .dq = target(q),
+                            .dk = target(k),
+                            .dvalue = target(value),
+                            .accumulate = !overwrite,
+                            .dterms = term_gradients(tape, score, shape),
+                            .arena = &tape.arena()});
+    });
+    return y;
+}
+
+}  // namespace locus

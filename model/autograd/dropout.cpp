@@ -1,0 +1,25 @@
+// y = drop(x);   dx = drop(dy): the same mask, drawn again.   kernels/dropout.h
+#include "kernels/dropout.h"
+
+#include "kernels/add.h"
+#include "model/autograd/operations.h"
+
+namespace locus {
+
+Var dropout(Tape& tape, Var x, const Dropout& dropout, const DropoutRows& rows) {
+    if (!dropout) return x;
+    const Tensor value = tape.allocate(x.shape(), x.value().dtype);
+    dropout_forward({.x = x.value(), .y = value, .dropout = dropout, .rows = rows});
+    const Var y = tape.variable(value);
+    tape.record([&tape, x, dropout, rows, y] {
+        const Tensor dy = tape.gradient_of(y);
+        if (!dy || !tape.needs_gradient(x)) return;
+        const GradientTarget dx = tape.gradient_target(x);
+        // When another consumer has written dx already, the dropped gradient is made in place of dy, which nobody reads any more.
+        dropout_forward({.x = dy, .y = dx.accumulate ? dy : dx.tensor, .dropout = dropout, .rows = rows});
+        if (dx.accumulate) add({.x = dy, .y = dx.tensor});
+    });
+    return y;
+}
+
+}  // namespace locus

@@ -1,0 +1,49 @@
+// y = layer_norm(drop(x) + residual).   kernels/layer_norm.h
+#include "kernels/layer_norm.h"
+
+#include "model/autograd/operations.h"
+
+namespace locus {
+
+Var layer_norm(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsilon, const Dropout& dropout,
+               const DropoutRows& rows) {
+    const Shape shape = x.shape();
+    const DType dtype = x.value().dtype;
+    const Tensor sum = tape.allocate(shape, dtype), value = tape.allocate(shape, dtype);
+    const Tensor mean = tape.allocate({shape[0]}, dtype), rstd = tape.allocate({shape[0]}, dtype);
+    layer_norm_forward({.x = x.value(),
+                        .residual = residual ? residual.value() : Tensor(),
+                        .gamma = gamma.value(),
+                        .beta = beta.value(),
+                        .epsilon = epsilon,
+                        .dropout = dropout,
+                        .rows = rows,
+                        .sum = sum,
+                        .y = value,
+                        .mean = mean,
+                        .rstd = rstd});
+    const Var y = tape.variable(value);
+    tape.record([&tape, x, residual, gamma, beta, dropout, rows, sum, mean, rstd, y] {
+        const Tensor dy = tape.gradient_of(y);
+        if (!dy) return;
+        // x and residual may be one variable: ask for the residual's target first, so that dx then adds to it.
+        const GradientTarget dresidual = residual ? tape.gradient_target(residual) : GradientTarget{};
+        const GradientTarget dx = tape.gradient_target(x);
+        layer_norm_backward({.dy = dy,
+                             .sum = sum,
+                             .gamma = gamma.value(),
+                             .mean = mean,
+                             .rstd = rstd,
+                             .dropout = dropout,
+                             .rows = rows,
+                             .dx = dx.tensor,
+                             .dresidual = dresidual.tensor,
+                             .accumulate_dx = dx.accumulate,
+                             .accumulate_dresidual = dresidual.accumulate,
+                             .dgamma = tape.gradient_sum(gamma),
+                             .dbeta = tape.gradient_sum(beta)});
+    });
+    return y;
+}
+
+}  // namespace locus

@@ -1,0 +1,32 @@
+// logits = x W^T + bias,  loss = cross-entropy against the targets.   kernels/cross_entropy.h
+//   dlogits = scale (softmax(logits) - onehot),  dx = dlogits W,  dW += dlogits^T x,  dbias += sum_rows(dlogits)
+// The logits [rows, vocabulary] are the largest tensor of a step: the gradient takes their place at once, during the forward pass.
+#include "kernels/cross_entropy.h"
+#include "kernels/matmul.h"
+#include "model/autograd/operations.h"
+
+namespace locus {
+
+MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor targets, double scale) {
+    const std::int64_t rows = x.shape()[0];
+    const Tensor logits = tape.allocate({rows, weight.shape()[0]}, x.value().dtype);
+    const MaskedLoss result = {tape.allocate({rows}, DType::float64), tape.allocate({rows}, DType::int32)};
+    matmul({.a = x.value(), .b = weight.value(), .c = logits, .transpose_b = true});
+    cross_entropy({.logits = logits,
+                   .bias = bias.value(),
+                   .targets = targets,
+                   .loss = result.loss,
+                   .correct = result.correct,
+                   .gradient = tape.recording(),
+                   .scale = scale,
+                   .dbias = tape.recording() ? tape.gradient_sum(bias) : Tensor()});
+    tape.record([&tape, x, weight, logits] {
+        matmul({.a = logits, .b = x.value(), .c = tape.gradient_sum(weight), .transpose_a = true, .accumulate = true});
+        if (!tape.needs_gradient(x)) return;
+        const GradientTarget dx = tape.gradient_target(x);
+        matmul({.a = logits, .b = weight.value(), .c = dx.tensor, .accumulate = dx.accumulate});
+    });
+    return result;
+}
+
+}  // namespace locus

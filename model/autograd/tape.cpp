@@ -1,0 +1,124 @@
+#include "model/autograd/tape.h"
+
+#include <cstring>
+
+#include "kernels/add.h"
+
+namespace locus {
+
+void* Tape::take(std::size_t bytes) {
+    // The list entry that remembers a block stands in front of it.
+    constexpr std::size_t header = 64;
+    static_assert(sizeof(Block) <= header);
+    char* const memory = static_cast<char*>(arena_.take(header + bytes));
+    open_.blocks = new (memory) Block{memory, open_.blocks};
+    return memory + header;
+}
+
+Tensor Tape::allocate(Shape shape, DType dtype) {
+    return Tensor(take(static_cast<std::size_t>(shape.count() * size_of(dtype))), shape, dtype);
+}
+
+Var Tape::variable(Tensor value, bool needs_gradient) {
+    open_.records = new (take(sizeof(Var::Record)))
+        Var::Record{value, Tensor(), open_.records, needs_gradient && recording_, false};
+    return Var(open_.records);
+}
+
+Var Tape::parameter(const Parameter& parameter) {
+    Var variable = this->variable(parameter.value);
+    variable.record_->gradient = parameter.gradient;
+    variable.record_->is_parameter = true;
+    return variable;
+}
+
+GradientTarget Tape::gradient_target(Var input) {
+    Var::Record& record = *input.record_;
+    if (record.gradient) return {record.gradient, true};
+    record.gradient = arena_.tensor(record.value.shape, record.value.dtype);
+    return {record.gradient, false};
+}
+
+Tensor Tape::gradient_sum(Var input) {
+    const GradientTarget target = gradient_target(input);
+    if (!target.accumulate) std::memset(target.tensor.data, 0, static_cast<std::size_t>(target.tensor.bytes()));
+    return target.tensor;
+}
+
+void Tape::finish_node(void (*run)(void*), void* function) {
+    void* const memory = take(sizeof(Node));
+    Node* const node = new (memory) Node(open_);
+    node->run = run;
+    node->function = function;
+    node->previous = last_;
+    last_ = node;
+    open_ = Node();
+}
+
+void Tape::release(Node* node) {
+    for (Var::Record* record = node->records; record != nullptr; record = record->next) {
+        if (record->gradient && !record->is_parameter) arena_.give_back(record->gradient.data);
+    }
+    // The node, its records and its closure lie in these blocks themselves.
+    for (Block* block = node->blocks; block != nullptr;) {
+        Block* const next = block->next;
+        arena_.give_back(block->memory);
+        block = next;
+    }
+}
+
+void Tape::backward() {
+    while (last_ != nullptr) {
+        Node* const node = last_;
+        if (node->run != nullptr) node->run(node->function);
+        last_ = node->previous;
+        release(node);
+    }
+}
+
+void Tape::backward(Var output, const Tensor& seed) {
+    const GradientTarget target = gradient_target(output);
+    LOCUS_CHECK(seed.shape == target.tensor.shape && seed.dtype == target.tensor.dtype, "backward",
+                "seed " + seed.shape.to_string() + " for an output " + target.tensor.shape.to_string());
+    if (target.accumulate) {
+        add({.x = seed, .y = target.tensor});
+    } else {
+        std::memcpy(target.tensor.data, seed.data, static_cast<std::size_t>(seed.bytes()));
+    }
+    backward();
+}
+
+void Tape::discard(Mark since, Var keep) {
+    if (recording_) return;
+    Node* kept = nullptr;
+    while (last_ != since) {
+        LOCUS_CHECK(last_ != nullptr, "discard", "the mark is not on this tape");
+        Node* const node = last_;
+        last_ = node->previous;
+        bool owns_keep = false;
+        for (Var::Record* record = node->records; record != nullptr; record = record->next) {
+            owns_keep = owns_keep || record == keep.record_;
+        }
+        if (owns_keep) {
+            kept = node;
+        } else {
+            release(node);
+        }
+    }
+    if (kept != nullptr) {
+        kept->previous = last_;
+        last_ = kept;
+    }
+}
+
+void Tape::clear() {
+    while (last_ != nullptr) {
+        Node* const node = last_;
+        last_ = node->previous;
+        release(node);
+    }
+    release(&open_);
+    open_ = Node();
+}
+
+}  // namespace locus

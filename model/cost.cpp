@@ -1,0 +1,71 @@
+#include "model/cost.h"
+
+#include <algorithm>
+
+namespace locus {
+namespace {
+
+// "bert.encoder.layer.3.attention.self.query.weight" -> "attention": the parts that a reader adds up in a paper.
+std::string part_of(const std::string& name) {
+    const auto contains = [&](const char* piece) { return name.find(piece) != std::string::npos; };
+    if (contains("word_embeddings")) return "word embeddings (tied to the output)";
+    if (contains("token_type_embeddings")) return "token types";
+    if (contains("position_embeddings") || contains("distance_embedding")) return "positions";
+    if (contains("cls.predictions")) return "masked-LM head";
+    if (contains("LayerNorm")) return "layer norms";
+    if (contains("attention")) return "attention";
+    return "feed-forward";
+}
+
+std::int64_t relative_tables(const ModelSettings& settings) {
+    return std::count_if(settings.position.begin(), settings.position.end(),
+                         [](const PositionSettings& position) { return position.encoding == "relative_key"; });
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::int64_t>> parameters_by_part(const MaskedLanguageModel& model) {
+    std::vector<std::pair<std::string, std::int64_t>> parts;
+    for (const Parameter& parameter : model.parameters().all()) {
+        const std::string part = part_of(parameter.name);
+        const auto found =
+            std::find_if(parts.begin(), parts.end(), [&](const auto& entry) { return entry.first == part; });
+        if (found == parts.end()) {
+            parts.emplace_back(part, parameter.value.count());
+        } else {
+            found->second += parameter.value.count();
+        }
+    }
+    return parts;
+}
+
+double forward_flops(const ModelSettings& settings, std::int64_t tokens, std::int64_t sequence_length,
+                     std::int64_t masked) {
+    const double hidden = static_cast<double>(settings.hidden), wide = static_cast<double>(settings.feed_forward);
+    const double length = static_cast<double>(sequence_length), vocabulary = static_cast<double>(settings.vocab_size);
+    const double linear = 8 * hidden * hidden + 4 * hidden * wide;
+    // A tile's band of distances is about twice as wide as the tile, hence 4 S H per table as in a dense product of twice the keys.
+    const double attention = 4 * length * hidden + 4 * length * hidden * static_cast<double>(relative_tables(settings));
+    const double head = 2 * hidden * hidden + 2 * hidden * vocabulary;
+    return static_cast<double>(tokens) * static_cast<double>(settings.layers) * (linear + attention) +
+           static_cast<double>(masked) * head;
+}
+
+MemoryEstimate training_memory(const ModelSettings& settings, std::int64_t batch_size, std::int64_t sequence_length,
+                               double masked_share) {
+    const ModelSettings& s = settings;
+    const std::int64_t layer = 4 * s.hidden * s.hidden + 2 * s.hidden * s.feed_forward + 9 * s.hidden + s.feed_forward +
+                               relative_tables(s) * (2 * s.max_length - 1) * (s.hidden / s.heads);
+    const std::int64_t parameters = s.vocab_size * (s.hidden + 1) + (s.max_length + s.token_types) * s.hidden +
+                                    s.layers * layer + s.hidden * (s.hidden + 5);
+    const std::int64_t rows = batch_size * sequence_length;
+    const std::int64_t masked = static_cast<std::int64_t>(static_cast<double>(rows) * masked_share);
+    // Kept per row and layer: the fused projections (3 H), attention out, two projections, two sums, two norm outputs (7 H), and the
+    // feed-forward before and after its GELU (2 F). Backward adds the largest gradients: two of width F.
+    const std::int64_t floats =
+        rows * (s.layers * (10 * s.hidden + 2 * s.feed_forward) + 2 * s.feed_forward + 3 * s.hidden) +
+        masked * (s.vocab_size + 4 * s.hidden);
+    return {.parameters_and_optimizer = 16 * parameters, .activations = 4 * floats};
+}
+
+}  // namespace locus
