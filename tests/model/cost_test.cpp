@@ -1,0 +1,42 @@
+#include "model/cost.h"
+
+#include <gtest/gtest.h>
+
+namespace locus {
+namespace {
+
+ModelSettings tiny() {
+    ModelSettings settings;
+    settings.vocab_size = 8192;
+    settings.position = {default_position("absolute")};
+    return settings;
+}
+
+TEST(Cost, PartsAddUpToAllParameters) {
+    const MaskedLanguageModel model(tiny(), DType::float32);
+    std::int64_t sum = 0;
+    for (const auto& [part, count] : parameters_by_part(model)) sum += count;
+    EXPECT_EQ(sum, model.parameters().count());
+    EXPECT_EQ(parameters_by_part(model)[0].second, 8192 * 256);
+}
+
+TEST(Cost, TinyBertNeedsTheFlopsThatItsFormulaSays) {
+    // Per token: 4 layers (8 * 256^2 + 4 * 256 * 1024 + 4 * 128 * 256); per masked token 2 * 256^2 + 2 * 256 * 8192.
+    const double layers = 4.0 * (8 * 65536 + 4 * 262144 + 4 * 32768), head = 2.0 * 65536 + 2.0 * 2097152;
+    EXPECT_DOUBLE_EQ(forward_flops(tiny(), 4096, 128, 614), 4096 * layers + 614 * head);
+}
+
+TEST(Cost, RelativeTablesCostAsMuchAsContent) {
+    ModelSettings relative = tiny();
+    relative.position = {default_position("relative_key")};
+    EXPECT_DOUBLE_EQ(forward_flops(relative, 1, 128, 0) - forward_flops(tiny(), 1, 128, 0), 4.0 * 4 * 128 * 256);
+}
+
+TEST(Cost, MemoryEstimateCountsParametersWithinATwentieth) {
+    const MaskedLanguageModel model(tiny(), DType::float32);
+    const double estimated = static_cast<double>(training_memory(tiny(), 32, 128, 0.15).parameters_and_optimizer) / 16;
+    EXPECT_NEAR(estimated / static_cast<double>(model.parameters().count()), 1.0, 0.05);
+}
+
+}  // namespace
+}  // namespace locus
