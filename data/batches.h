@@ -22,8 +22,10 @@ struct TokenBatch {
     std::int64_t masked() const { return static_cast<std::int64_t>(targets.size()); }
 };
 
+/// May be asked from several threads at once, each with a batch of its own. Nothing is allocated once a batch has been filled before.
 class Batches {
 public:
+    /// `samples` and `masking` must outlive this.
     Batches(const Samples& samples, const Masking& masking, std::uint32_t seed);
 
     /// Training: sequences first .. first + size - 1 of the endless stream of shuffled epochs (sequence n is place n % count of epoch n / count).
@@ -34,6 +36,8 @@ public:
     std::int64_t samples() const { return samples_.count(); }
 
 private:
+    void append(std::int64_t sample, std::uint32_t seed, std::uint32_t epoch, TokenBatch& batch) const;
+
     const Samples& samples_;
     const Masking& masking_;
     std::uint32_t seed_;

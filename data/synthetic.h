@@ -23,8 +23,9 @@ struct SyntheticFiles {
     std::filesystem::path train, valid;
 };
 
-/// The training and validation text of `settings` under `folder`, written whole or not at all, or found from an earlier call. Validation
-/// documents have numbers that training never reaches.
+/// The training and validation text of `settings` under `folder`, written whole or not at all, or found from an earlier call (its checksum is
+/// compared; a damaged file is written again). A megabyte is 10^6 bytes; the last document is whole. Validation documents have
+/// numbers that training never reaches. Throws DataError for settings out of range, std::system_error (disk full: nothing is left behind).
 SyntheticFiles write_synthetic_corpus(const SyntheticSettings& settings, const std::filesystem::path& folder,
                                       const ProgressReport& progress = {});
 

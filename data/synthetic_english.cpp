@@ -1,0 +1,703 @@
+// English documents from a grammar.
+//
+//   document     a topic (its things, people, places and verbs), two or three people, three to nine paragraphs of three to eight sentences
+//   sentence     one of the productions in the table at the end of this file, each with an example
+//   what position is needed for
+//                verbs agree with the head of the subject, over prepositional phrases and relative clauses with nouns of the other
+//                number; "it" and "them" agree with an object that was named before; adjectives stand in the order opinion, size, age,
+//                colour, material; names, birthplaces and belongings come back paragraphs later; sums of two numbers
+
+#include <array>
+#include <cctype>
+
+#include "data/synthetic_choices.h"
+
+namespace locus {
+namespace {
+
+// ---- words ----
+
+struct Noun {
+    std::string one, many;
+    const std::string& in(bool plural) const { return plural ? many : one; }
+};
+
+struct Verb {
+    std::string base, third, past, participle;
+    const std::string& present(bool plural) const { return plural ? base : third; }
+};
+
+bool ends_with_any(const std::string& word, const std::vector<std::string>& endings) {
+    for (const std::string& ending : endings) {
+        if (word.size() > ending.size() && word.compare(word.size() - ending.size(), ending.size(), ending) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool ends_with_consonant_y(const std::string& word) {
+    return word.back() == 'y' && std::string("aeiou").find(word[word.size() - 2]) == std::string::npos;
+}
+
+/// The ending of plural nouns and of verbs in the third person.
+std::string with_s(const std::string& word) {
+    if (ends_with_consonant_y(word)) return word.substr(0, word.size() - 1) + "ies";
+    return word + (ends_with_any(word, {"s", "x", "z", "ch", "sh"}) ? "es" : "s");
+}
+
+std::string with_ed(const std::string& word) {
+    if (ends_with_consonant_y(word)) return word.substr(0, word.size() - 1) + "ied";
+    return word + (word.back() == 'e' ? "d" : "ed");
+}
+
+/// "basket knife/knives": plurals where they are irregular.
+std::vector<Noun> nouns(const char* table) {
+    std::vector<Noun> result;
+    for (const std::string& entry : split(table)) {
+        const std::vector<std::string> forms = split(entry, '/');
+        result.push_back({forms[0], forms.size() > 1 ? forms[1] : with_s(forms[0])});
+    }
+    return result;
+}
+
+/// "carry sell/sold write/wrote/written": past and participle where they are irregular.
+std::vector<Verb> verbs(const char* table) {
+    std::vector<Verb> result;
+    for (const std::string& entry : split(table)) {
+        const std::vector<std::string> forms = split(entry, '/');
+        const std::string past = forms.size() > 1 ? forms[1] : with_ed(forms[0]);
+        result.push_back({forms[0], with_s(forms[0]), past, forms.size() > 2 ? forms[2] : past});
+    }
+    return result;
+}
+
+struct Topic {
+    std::vector<Noun> things, people, places;
+    std::vector<Verb> verbs;  // what its people do to its things
+};
+
+const std::vector<Topic>& topics() {
+    static const std::vector<Topic> table = {
+        {nouns("basket lemon apple carpet lantern scarf/scarves ribbon coin melon jar candle mirror purse necklace"),
+         nouns("merchant customer baker butcher porter grocer tailor cashier"),
+         nouns("market stall shop square arcade warehouse"),
+         verbs("sell/sold buy/bought carry weigh wrap/wrapped count display order")},
+        {nouns("book pencil map desk notebook essay blackboard ruler globe exam lesson drawing satchel prize"),
+         nouns("teacher pupil child/children headmaster student tutor librarian girl boy"),
+         nouns("school classroom library playground corridor college"),
+         verbs("read/read write/wrote/written borrow explain copy correct study forget/forgot/forgotten")},
+        {nouns("boat net anchor rope sail crate compass barrel oar flag lighthouse chart fish/fish hook"),
+         nouns("sailor captain fisherman/fishermen diver pilot dockworker smuggler officer"),
+         nouns("harbour pier beach island dock cove"),
+         verbs("load repair tie mend lower haul inspect hide/hid/hidden")},
+        {nouns("pot spoon knife/knives plate loaf/loaves pie kettle oven bowl onion pan cup cake recipe"),
+         nouns("cook waiter guest chef dishwasher butler host grandmother"),
+         nouns("kitchen pantry restaurant cellar dining-room inn"),
+         verbs("cook wash peel serve taste heat burn clean")},
+        {nouns("rose tulip hedge shovel seed bench fountain tree weed bucket ladder bush/bushes vase rake"),
+         nouns("gardener botanist neighbour florist beekeeper visitor painter farmhand"),
+         nouns("garden orchard greenhouse park meadow lawn"),
+         verbs("plant water trim/trimmed dig/dug pick grow/grew/grown admire paint")},
+        {nouns("train ticket suitcase timetable carriage engine wheel signal bridge track whistle trunk seat parcel"),
+         nouns("conductor passenger driver guard mechanic traveller stationmaster inspector"),
+         nouns("station platform tunnel depot waiting-room crossing"),
+         verbs("stop/stopped board miss repair check lose/lost/lost collect announce")},
+        {nouns("bandage bed needle bottle thermometer pill chart blanket pillow scale stretcher lamp report tray"),
+         nouns("doctor nurse patient surgeon dentist orderly pharmacist midwife/midwives"),
+         nouns("hospital clinic ward pharmacy laboratory surgery"),
+         verbs("bring/brought examine fill sterilise label prepare remove test")},
+        {nouns("costume curtain violin poster script mask spotlight piano drum prop wig poem trumpet song"),
+         nouns("actor singer dancer director musician composer critic usher"),
+         nouns("theatre stage balcony opera-house studio cinema"),
+         verbs("play rehearse tune borrow design sing/sang/sung perform praise")},
+        {nouns("hammer nail saw chair table clock wire drill plank box/boxes screw hinge chisel gear"),
+         nouns("carpenter apprentice engineer electrician plumber locksmith welder inventor"),
+         nouns("workshop factory garage shed foundry yard"),
+         verbs("build/built fix measure cut/cut sharpen polish assemble break/broke/broken")},
+        {nouns("cow sheep/sheep horse tractor fence plough egg goose/geese gate cart pig hen saddle pumpkin"),
+         nouns("farmer shepherd veterinarian milkmaid blacksmith herder labourer miller"),
+         nouns("farm barn field stable village mill"),
+         verbs("feed/fed milk lead/led chase guard raise shear/sheared/shorn harvest")},
+        {nouns("letter stamp telegram envelope newspaper document folder key drawer contract invoice photograph "
+               "typewriter file"),
+         nouns("clerk postman/postmen secretary lawyer judge editor reporter accountant"),
+         nouns("office post-office courtroom archive bank town-hall"),
+         verbs("sign send/sent deliver open print file stamp receive")},
+        {nouns("tent backpack torch boulder glacier trail cabin peak stove sledge hut eagle axe snowshoe"),
+         nouns("climber guide hiker ranger skier geologist hunter woman/women"),
+         nouns("valley mountain pass ridge campsite forest"),
+         verbs("pack find/found cross photograph climb discover reach draw/drew/drawn")},
+    };
+    return table;
+}
+
+struct Words {
+    // In the order in which they stand before a noun.
+    std::array<std::vector<std::string>, 5> adjectives = {
+        split("lovely strange famous useful ugly simple curious splendid plain odd fine remarkable"),
+        split("big small tiny large huge narrow enormous little long short"), split("new old ancient modern antique"),
+        split("red blue green yellow black white grey brown purple orange"),
+        split("wooden silver golden stone iron glass paper leather woollen copper")};
+    std::vector<std::string> character = split(
+        "tired patient clever careful proud quiet cheerful nervous lazy brave polite kind friendly strict lonely "
+        "gentle");
+    std::vector<std::string> state =
+        split("heavy broken missing cheap expensive dirty empty ready beautiful useless safe clean");
+    std::vector<std::string> more =
+        split("heavier older cheaper smaller larger brighter cleaner lighter newer prettier");
+    std::vector<std::string> women = split(
+        "Mara Helen Alice Nora Ruth Clara Ingrid Julia Edith Sofia Laura Anna Emma Rosa Vera Irene Lucy Grace Marta "
+        "Eva");
+    std::vector<std::string> men = split(
+        "Tom Peter Oscar Hugo Martin Victor Simon Felix Arthur Daniel Leo Walter George Adam Henry Paul Ivan Max Carl "
+        "Owen");
+    std::vector<std::string> surnames = split(
+        "Ellison Barker Novak Keller Lindqvist Moreau Hartley Rossi Tanner Whitby Okafor Brandt Castell Dunmore "
+        "Fenwick "
+        "Garland Holloway Ibsen Jarvis Kowal Lambert Mercer Norwood Ortega Pembroke Quill Ramsay Sutton Thorne "
+        "Underhill");
+    std::vector<std::string> towns = split(
+        "Ashford Millbrook Harwick Stonebridge Eastmere Oakhaven Redcliff Fairholm Winterton Greywater Larkfield "
+        "Northam "
+        "Brightwell Coldspring Dunmoor Elmstead Foxley Goldport Highgate Kingsmere");
+    std::vector<std::string> buildings = split(
+        "store mall bank hotel museum school bakery cinema library hospital cafe station church bridge tower theatre");
+    std::vector<std::string> building_verbs = split("opened closed stood appeared reopened burned");
+    std::vector<std::string> near = split("beside behind near opposite above below");
+    std::vector<std::string> where = split("on under beside behind near");
+    std::vector<std::string> furniture = split("mat table chair bed shelf bench roof carpet sofa step wall box");
+    std::vector<std::string> animals = split("cat dog bird mouse fox horse rabbit owl parrot snake");
+    std::vector<std::string> rested = split("sat slept lay waited stood hid");
+    std::vector<std::string> days = split("Monday Tuesday Wednesday Thursday Friday Saturday Sunday");
+    std::vector<std::string> often = split("often always never sometimes rarely usually");
+    std::vector<std::string> quickly = split("slowly quickly carefully quietly suddenly gently proudly happily");
+    std::vector<Verb> meeting =
+        verbs("know/knew/known like thank watch help visit follow trust remember admire meet/met see/saw/seen");
+    std::vector<Verb> moving = verbs("arrive leave/left stop/stopped return wait disappear move fall/fell/fallen");
+    std::vector<std::string> saying = split("said thought believed wrote answered whispered insisted explained");
+    std::vector<std::string> numbers = split(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen "
+        "nineteen twenty");
+    std::vector<std::string> tens = split("twenty thirty forty fifty sixty seventy eighty ninety");
+};
+
+const Words& words() {
+    static const Words table;
+    return table;
+}
+
+std::string number_word(int number) {
+    if (number <= 20) return words().numbers[static_cast<std::size_t>(number)];
+    const std::string& ten = words().tens[static_cast<std::size_t>(number / 10 - 2)];
+    return number % 10 == 0 ? ten : ten + "-" + words().numbers[static_cast<std::size_t>(number % 10)];
+}
+
+// ---- one document ----
+
+struct Person {
+    std::string first, last, town;
+    bool woman = false;
+    const Noun* profession = nullptr;
+    std::string belonging;  // "small red lamp"
+    const char* they() const { return woman ? "she" : "he"; }
+    const char* their() const { return woman ? "her" : "his"; }
+    const char* self() const { return woman ? "herself" : "himself"; }
+};
+
+class EnglishWriter {
+public:
+    EnglishWriter(std::uint32_t seed, std::uint32_t index)
+        : draw_(seed, 0, index), topic_(draw_.of(topics())), people_(static_cast<std::size_t>(draw_.between(2, 3))) {
+        for (std::size_t i = 0; i < people_.size(); ++i) people_[i] = new_person(i);
+    }
+
+    std::string write();
+
+private:
+    // Text: words with single spaces, "a" or "an" by the word that follows, a capital at the start of a sentence.
+
+    void word(std::string_view text) {
+        if (text == "a") {
+            article_ = true;
+            return;
+        }
+        if (article_) append(std::string("aeiouAEIOU").find(text.front()) == std::string::npos ? "a" : "an");
+        article_ = false;
+        append(text);
+    }
+    void append(std::string_view text) {
+        if (!out_.empty() && !glue_ && out_.back() != '\n') out_ += ' ';
+        glue_ = false;
+        out_ += text;
+        if (capital_) {
+            char& first = out_[out_.size() - text.size()];
+            first = static_cast<char>(std::toupper(static_cast<unsigned char>(first)));
+        }
+        capital_ = false;
+    }
+    void mark(const char* punctuation) { out_ += punctuation; }
+    void open_quote() {
+        append("\"");
+        glue_ = capital_ = true;
+    }
+    /// A phrase written with spaces.
+    void phrase(const char* text) {
+        for (const std::string& part : split(text)) word(part);
+    }
+
+    // Parts of sentences.
+
+    Person new_person(std::size_t place);
+    const Person& person() { return draw_.of(people_); }
+    const Noun& thing() { return draw_.of(topic_.things); }
+    const Noun& someone() { return draw_.of(topic_.people); }
+    bool some_number() { return draw_.percent(45); }
+    const char* are(bool plural) const { return plural ? "are" : "is"; }
+    const char* were(bool plural) const { return plural ? "were" : "was"; }
+
+    /// Up to two adjectives, in their fixed order.
+    void adjectives() {
+        for (const auto& kind : words().adjectives) {
+            if (draw_.percent(14)) word(draw_.of(kind));
+        }
+    }
+    void the(const Noun& noun, bool plural) {
+        word("the");
+        adjectives();
+        word(noun.in(plural));
+    }
+    void the_person(const Noun& noun, bool plural) {
+        word("the");
+        if (draw_.percent(20)) word(draw_.of(words().character));
+        if (draw_.percent(15)) word(draw_.percent(50) ? "young" : "old");
+        word(noun.in(plural));
+    }
+    void the_place() {
+        word("the");
+        for (const std::size_t kind : {0, 1, 2}) {
+            if (draw_.percent(14)) word(draw_.of(words().adjectives[kind]));
+        }
+        word(draw_.of(topic_.places).one);
+    }
+    void some(const Noun& noun, bool plural) {
+        word(plural ? number_word(draw_.between(2, 20)) : "a");
+        adjectives();
+        word(noun.in(plural));
+    }
+    void in_place() {
+        word(draw_.percent(50) ? "in" : draw_.of(words().near));
+        the_place();
+    }
+    /// A phrase between head and verb whose noun has, mostly, the other number.
+    void distract(bool plural) {
+        const bool other = draw_.percent(70) ? !plural : plural;
+        word(draw_.of(words().near));
+        the(thing(), other);
+        if (draw_.percent(20)) in_place();
+    }
+    /// "who knows the sailors" or "whom the sailors know".
+    void who_clause(bool plural) {
+        const Verb& verb = draw_.of(words().meeting);
+        const bool other = draw_.percent(70) ? !plural : plural;
+        if (draw_.percent(60)) {
+            word("who");
+            word(verb.present(plural));
+            the_person(someone(), other);
+        } else {
+            word("whom");
+            the_person(someone(), other);
+            word(verb.present(other));
+        }
+    }
+    void that_clause(bool plural) {
+        const bool other = draw_.percent(70) ? !plural : plural;
+        word("that");
+        the_person(someone(), other);
+        if (draw_.percent(30)) who_clause(other);
+        word(draw_.of(topic_.verbs).present(other));
+    }
+    /// "carries the baskets", "is tired", "waits in the market".
+    void person_does(bool plural) {
+        if (draw_.percent(60)) {
+            if (draw_.percent(30)) word(draw_.of(words().often));
+            word(draw_.of(topic_.verbs).present(plural));
+            the(thing(), some_number());
+        } else if (draw_.percent(50)) {
+            word(are(plural));
+            word(draw_.of(words().character));
+        } else {
+            word(draw_.of(words().moving).present(plural));
+            in_place();
+        }
+    }
+
+    // Productions; the table below has an example of each.
+
+    void agreement_over_phrase();
+    void agreement_over_clause();
+    void agreement_over_object_clause();
+    void building_opened();
+    void animal_rested();
+    void person_acted();
+    void person_said();
+    void direct_speech();
+    void sum_of_numbers();
+    void year_and_number();
+    void there_is();
+    void comparison();
+    void when_clause();
+    void asked_oneself();
+    void handed_on();
+    void question_and_answer();
+    void two_subjects();
+    void passive();
+    void still_had();
+    void came_from();
+
+    void introduce(const Person& who);
+    void sentence();
+    void paragraph();
+
+    struct Production {
+        std::uint32_t weight;
+        void (EnglishWriter::*write)();
+    };
+    static const std::array<Production, 20> productions;
+
+    Choices draw_;
+    const Topic& topic_;
+    std::vector<Person> people_;
+    std::string out_;
+    bool article_ = false, capital_ = true, glue_ = false;
+};
+
+/// The people of a document have different first names.
+Person EnglishWriter::new_person(std::size_t place) {
+    Person who;
+    who.woman = place % 2 == 0;
+    do {
+        who.first = draw_.of(who.woman ? words().women : words().men);
+    } while (place == 2 && who.first == people_[0].first);
+    who.last = draw_.of(words().surnames);
+    who.town = draw_.of(words().towns);
+    who.profession = &someone();
+    who.belonging = draw_.of(words().adjectives[1]) + " " + draw_.of(words().adjectives[3]) + " " + thing().one;
+    return who;
+}
+
+void EnglishWriter::agreement_over_phrase() {
+    const bool plural = some_number();
+    the(thing(), plural);
+    distract(plural);
+    word(are(plural));
+    word(draw_.of(words().state));
+}
+
+void EnglishWriter::agreement_over_clause() {
+    const bool plural = some_number();
+    the_person(someone(), plural);
+    who_clause(plural);
+    person_does(plural);
+}
+
+void EnglishWriter::agreement_over_object_clause() {
+    const bool plural = some_number();
+    the(thing(), plural);
+    that_clause(plural);
+    word(are(plural));
+    word(draw_.of(words().state));
+}
+
+void EnglishWriter::building_opened() {
+    const std::string& age = draw_.of(words().adjectives[2]);
+    const auto kinds = static_cast<std::uint32_t>(words().buildings.size());
+    const std::uint32_t first = draw_.below(kinds), second = (first + 1 + draw_.below(kinds - 1)) % kinds;
+    word(draw_.percent(80) ? "a" : "the");
+    word(age);
+    word(words().buildings[first]);
+    word(draw_.of(words().building_verbs));
+    word(draw_.of(words().near));
+    word("the");
+    word(draw_.percent(60) ? age : draw_.of(words().adjectives[2]));
+    word(words().buildings[second]);
+    if (draw_.percent(30)) {
+        word("last");
+        word(draw_.of(words().days));
+    }
+}
+
+void EnglishWriter::animal_rested() {
+    word("the");
+    if (draw_.percent(40)) word(draw_.of(words().adjectives[draw_.percent(50) ? 1 : 3]));
+    word(draw_.of(words().animals));
+    word(draw_.of(words().rested));
+    word(draw_.of(words().where));
+    word("the");
+    word(draw_.of(words().furniture));
+}
+
+void EnglishWriter::person_acted() {
+    if (draw_.percent(25)) {
+        word("on");
+        word(draw_.of(words().days));
+        mark(",");
+    }
+    word(person().first);
+    if (draw_.percent(25)) word(draw_.of(words().quickly));
+    word(draw_.of(topic_.verbs).past);
+    some(thing(), some_number());
+    if (draw_.percent(40)) {
+        word("for");
+        the_person(someone(), some_number());
+    }
+    if (draw_.percent(40)) in_place();
+}
+
+void EnglishWriter::person_said() {
+    const bool plural = some_number();
+    word(person().first);
+    word(draw_.of(words().saying));
+    word("that");
+    the(thing(), plural);
+    if (draw_.percent(50)) distract(plural);
+    word(were(plural));
+    word(draw_.of(words().state));
+}
+
+void EnglishWriter::direct_speech() {
+    const bool plural = some_number();
+    const Person& speaker = person();
+    open_quote();
+    the(thing(), plural);
+    word(are(plural));
+    word(draw_.of(words().state));
+    mark(",\"");
+    word("said");
+    word(speaker.first);
+    if (draw_.percent(40)) {
+        word("to");
+        the_person(someone(), some_number());
+    }
+}
+
+void EnglishWriter::sum_of_numbers() {
+    const int first = draw_.between(2, 30), second = draw_.between(2, 30);
+    word(person().first);
+    word("counted");
+    word(number_word(first));
+    word(thing().many);
+    word("and");
+    word(number_word(second));
+    word(thing().many);
+    mark(",");
+    word(number_word(first + second));
+    phrase("things in all");
+}
+
+void EnglishWriter::year_and_number() {
+    const int year = draw_.between(1850, 1999), years = draw_.between(2, 20);
+    word("in");
+    word(std::to_string(year));
+    word("the");
+    word(draw_.of(topic_.places).one);
+    phrase("had");
+    word(number_word(draw_.between(2, 99)));
+    word(topic_.people[0].many);
+    mark(",");
+    word("and");
+    word(number_word(years));
+    phrase("years later, in");
+    word(std::to_string(year + years));
+    mark(",");
+    phrase("it had");
+    word(number_word(draw_.between(2, 99)));
+}
+
+void EnglishWriter::there_is() {
+    const bool plural = some_number();
+    word("there");
+    const bool past = draw_.percent(50);
+    word(past ? were(plural) : are(plural));
+    some(thing(), plural);
+    in_place();
+}
+
+void EnglishWriter::comparison() {
+    const bool plural = some_number(), other = some_number();
+    the(thing(), plural);
+    if (draw_.percent(50)) distract(plural);
+    word(were(plural));
+    word(draw_.of(words().more));
+    word("than");
+    the(thing(), other);
+}
+
+void EnglishWriter::when_clause() {
+    const bool first = some_number(), second = some_number();
+    word("when");
+    the_person(someone(), first);
+    if (draw_.percent(40)) who_clause(first);
+    word(draw_.of(words().moving).present(first));
+    mark(",");
+    the_person(someone(), second);
+    person_does(second);
+}
+
+void EnglishWriter::asked_oneself() {
+    const Person& who = person();
+    const bool plural = some_number();
+    word(who.first);
+    word("asked");
+    word(who.self());
+    phrase("whether");
+    the(thing(), plural);
+    if (draw_.percent(40)) that_clause(plural);
+    word(were(plural));
+    word(draw_.of(words().state));
+}
+
+void EnglishWriter::handed_on() {
+    const bool plural = some_number();
+    const Person& giver = person();
+    const Noun& receiver = someone();
+    word(giver.first);
+    word("gave");
+    the(thing(), plural);
+    phrase("to the");
+    word(receiver.one);
+    mark(",");
+    phrase("and the");
+    word(receiver.one);
+    word(draw_.of(topic_.verbs).past);
+    word(plural ? "them" : "it");
+    if (draw_.percent(60)) in_place();
+}
+
+void EnglishWriter::question_and_answer() {
+    const bool plural = some_number();
+    word("where");
+    word(are(plural));
+    the(thing(), plural);
+    if (draw_.percent(40)) that_clause(plural);
+    mark("?");
+    capital_ = true;
+    word(plural ? "they" : "it");
+    word(are(plural));
+    in_place();
+}
+
+void EnglishWriter::two_subjects() {
+    const bool and_not_or = draw_.percent(60);
+    if (!and_not_or) word("either");
+    word("the");
+    word(someone().one);
+    word(and_not_or ? "and" : "or");
+    word("the");
+    word(someone().one);
+    person_does(and_not_or);
+}
+
+void EnglishWriter::passive() {
+    const bool plural = some_number();
+    the(thing(), plural);
+    if (draw_.percent(40)) distract(plural);
+    word(were(plural));
+    word(draw_.of(topic_.verbs).participle);
+    word("by");
+    if (draw_.percent(50)) {
+        word(person().first);
+    } else {
+        the_person(someone(), some_number());
+    }
+}
+
+void EnglishWriter::still_had() {
+    const Person& who = person();
+    word(who.first);
+    word(draw_.percent(50) ? "still had" : "never sold");
+    word(who.their());
+    phrase(who.belonging.c_str());
+}
+
+void EnglishWriter::came_from() {
+    const Person& who = person();
+    word(draw_.percent(50) ? who.first : who.first + " " + who.last);
+    mark(",");
+    word("who");
+    phrase("came from");
+    word(who.town);
+    mark(",");
+    phrase(draw_.percent(50) ? "was still a" : "worked as a");
+    word(who.profession->one);
+}
+
+/// The table: a production's share of the sentences, and what it gives.
+const std::array<EnglishWriter::Production, 20> EnglishWriter::productions = {{
+    {10, &EnglishWriter::agreement_over_phrase},        // The keys near the old cabinet are missing.
+    {10, &EnglishWriter::agreement_over_clause},        // The baker who knows the sailors carries the baskets.
+    {7, &EnglishWriter::agreement_over_object_clause},  // The baskets that the baker sells are cheap.
+    {6, &EnglishWriter::building_opened},               // A new store opened beside the new mall.
+    {5, &EnglishWriter::animal_rested},                 // The cat sat on the mat.
+    {12, &EnglishWriter::person_acted},                 // On Monday, Mara sold three small red lamps for the sailor.
+    {7, &EnglishWriter::person_said},                   // Mara said that the lamps near the chair were broken.
+    {6, &EnglishWriter::direct_speech},                 // "The lamps are broken," said Mara to the sailor.
+    {3, &EnglishWriter::sum_of_numbers},                // Mara counted six lamps and four chairs, ten things in all.
+    {3, &EnglishWriter::
+            year_and_number},       // In 1912 the market had ten merchants, and two years later, in 1914, it had nine.
+    {5, &EnglishWriter::there_is},  // There are three lamps in the old market.
+    {4, &EnglishWriter::comparison},           // The lamps near the chair were heavier than the table.
+    {6, &EnglishWriter::when_clause},          // When the sailors arrive, the baker waits in the market.
+    {4, &EnglishWriter::asked_oneself},        // Mara asked herself whether the lamps were safe.
+    {5, &EnglishWriter::handed_on},            // Mara gave the lamps to the sailor, and the sailor mended them.
+    {4, &EnglishWriter::question_and_answer},  // Where are the lamps? They are in the market.
+    {4, &EnglishWriter::
+            two_subjects},  // The baker and the sailor carry the lamps. Either the baker or the sailor carries ...
+    {5, &EnglishWriter::passive},    // The lamps were mended by Mara.
+    {5, &EnglishWriter::still_had},  // Mara still had her small red lamp.
+    {4, &EnglishWriter::came_from},  // Mara, who came from Ashford, worked as a baker.
+}};
+
+/// "Mara Ellison, a young baker from Ashford, had a small red lamp."
+void EnglishWriter::introduce(const Person& who) {
+    word(who.first + " " + who.last);
+    mark(",");
+    word("a");
+    word(draw_.of(words().character));
+    word(who.profession->one);
+    word("from");
+    word(who.town);
+    mark(",");
+    word("had");
+    word("a");
+    phrase(who.belonging.c_str());
+}
+
+void EnglishWriter::sentence() {
+    (this->*productions[draw_.weighted(productions)].write)();
+    mark(".");
+    capital_ = true;
+}
+
+void EnglishWriter::paragraph() {
+    for (int left = draw_.between(3, 8); left > 0; --left) sentence();
+}
+
+std::string EnglishWriter::write() {
+    for (const Person& who : people_) {
+        introduce(who);
+        mark(".");
+        capital_ = true;
+    }
+    for (int left = draw_.between(3, 9); left > 0; --left) {
+        paragraph();
+        if (left > 1) mark("\n");
+    }
+    return std::move(out_);
+}
+
+}  // namespace
+
+std::string english_document(std::uint32_t seed, std::uint32_t index) { return EnglishWriter(seed, index).write(); }
+
+}  // namespace locus

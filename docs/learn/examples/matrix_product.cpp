@@ -1,0 +1,121 @@
+// One matrix product, from three loops to a library, each beside what the processor can do at most. One thread.
+// Chapter: docs/learn/02-matrix-product.md
+
+#include <fmt/core.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+#include "kernels/fma_peak.h"
+#include "kernels/isa.h"
+#include "kernels/matmul.h"
+#include "kernels/random.h"
+
+namespace locus {
+namespace {
+
+constexpr std::size_t n = 768;  // the width of BERT base; A, B and C are [n, n]
+using Matrix = std::vector<double>;
+
+void inner_products(const Matrix& a, const Matrix& b, Matrix& c) {
+    for (std::size_t i = 0; i < n; ++i)
+        for (std::size_t j = 0; j < n; ++j) {
+            double sum = 0.0;
+            for (std::size_t k = 0; k < n; ++k) sum += a[i * n + k] * b[k * n + j];
+            c[i * n + j] = sum;
+        }
+}
+
+void rows_of_b(const Matrix& a, const Matrix& b, Matrix& c) {
+    std::fill(c.begin(), c.end(), 0.0);
+    for (std::size_t i = 0; i < n; ++i)
+        for (std::size_t k = 0; k < n; ++k)
+            for (std::size_t j = 0; j < n; ++j) c[i * n + j] += a[i * n + k] * b[k * n + j];
+}
+
+/// The same, a block of B at a time: 64 x 256 numbers (128 KB) are used for every row of A while they are near.
+void blocks_of_b(const Matrix& a, const Matrix& b, Matrix& c) {
+    std::fill(c.begin(), c.end(), 0.0);
+    for (std::size_t k0 = 0; k0 < n; k0 += 64)
+        for (std::size_t j0 = 0; j0 < n; j0 += 256)
+            for (std::size_t i = 0; i < n; ++i)
+                for (std::size_t k = k0; k < k0 + 64; ++k)
+                    for (std::size_t j = j0; j < j0 + 256; ++j) c[i * n + j] += a[i * n + k] * b[k * n + j];
+}
+
+/// A tile of C of 4 x 32 numbers stays in registers for the whole sum over k: no load or store of C in the inner loop.
+void tiles_of_c(const Matrix& a, const Matrix& b, Matrix& c) {
+    for (std::size_t j0 = 0; j0 < n; j0 += 32)
+        for (std::size_t i0 = 0; i0 < n; i0 += 4) {
+            double tile[4][32] = {};
+            for (std::size_t k = 0; k < n; ++k)
+                for (std::size_t i = 0; i < 4; ++i)
+                    for (std::size_t j = 0; j < 32; ++j) tile[i][j] += a[(i0 + i) * n + k] * b[k * n + j0 + j];
+            for (std::size_t i = 0; i < 4; ++i) std::copy_n(tile[i], 32, c.data() + (i0 + i) * n + j0);
+        }
+}
+
+Tensor tensor(const Matrix& x) { return Tensor(const_cast<double*>(x.data()), {n, n}, DType::float64); }
+
+double peak() {
+    double gflops = 0.0;
+    fma_peak({.seconds = 0.05, .gflops = &gflops});
+    return gflops;
+}
+
+/// Best of three, each between two measurements of the peak; float64 has half the peak of float32.
+template <class Product>
+void measure(const char* name, double share_of_float32_peak, Product product) {
+    double best = 0.0, share = 0.0, before = peak();
+    for (int repetition = 0; repetition < 3; ++repetition) {
+        const auto start = std::chrono::steady_clock::now();
+        product();
+        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+        const double rate = 2e-9 * n * n * n / seconds.count(), after = peak();
+        if (rate > best) {
+            best = rate;
+            share = rate / (share_of_float32_peak * (before + after) / 2);
+        }
+        before = after;
+    }
+    fmt::print("{:<34} {:8.2f} {:8.1f} %\n", name, best, 100 * share);
+}
+
+}  // namespace
+}  // namespace locus
+
+int main() {
+    using namespace locus;
+    omp_set_num_threads(1);
+    Matrix a(n * n), b(n * n), expected(n * n), c(n * n);
+    for (std::uint32_t e = 0; e < n * n; ++e) {
+        const Philox4 bits = philox({1, 0}, {e, 0, 0, 0});
+        a[e] = 2 * uniform(bits[0]) - 1;
+        b[e] = 2 * uniform(bits[1]) - 1;
+    }
+    fmt::print("{} x {} times {} x {}: {:.3f} Gflop, {:.1f} MB of float64. {}, {}, 1 thread\n\n", n, n, n, n,
+               2e-9 * n * n * n, 3e-6 * n * n * sizeof(double), processor_name(), name_of(isa()));
+    fmt::print("{:<34} {:>8} {:>10}\n", "float64", "GFLOP/s", "of peak");
+    measure("i-j-k  inner products", 0.5, [&] { inner_products(a, b, expected); });
+    const auto check = [&](const char* name, auto product) {
+        measure(name, 0.5, [&] { product(a, b, c); });
+        double largest = 0.0;
+        for (std::size_t e = 0; e < n * n; ++e) largest = std::max(largest, std::abs(c[e] - expected[e]));
+        if (!(largest < 1e-10)) fmt::print("   WRONG: off by {}\n", largest);
+    };
+    check("i-k-j  rows of B", rows_of_b);
+    check("       blocks of B", blocks_of_b);
+    check("       tiles of C in registers", tiles_of_c);
+    check("kernels/matmul_float64.cpp", [](const Matrix& x, const Matrix& y, Matrix& z) {
+        matmul_float64({.a = tensor(x), .b = tensor(y), .c = tensor(z)});
+    });
+
+    std::vector<float> a32(a.begin(), a.end()), b32(b.begin(), b.end()), c32(n * n);
+    const auto tensor32 = [](std::vector<float>& x) { return Tensor(x.data(), {n, n}, DType::float32); };
+    fmt::print("float32\n");
+    measure("kernels/matmul.cpp (oneDNN)", 1.0,
+            [&] { matmul({.a = tensor32(a32), .b = tensor32(b32), .c = tensor32(c32)}); });
+}

@@ -1,0 +1,87 @@
+// AdamW in one pass over parameter, gradient and both moments: what is left is the memory's speed.
+
+#include "kernels/adamw.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/checks.h"
+#include "kernels/for_dtype.h"
+#include "kernels/isa.h"
+#include "kernels/row_blocks.h"
+
+namespace locus::LOCUS_TARGET {
+namespace {
+
+// Powers and quotients of the hyperparameters are taken once and in double: 1 - 0.999^t in float would lose half its digits.
+template <class T>
+void step(const AdamW& args) {
+    const double correction1 = 1.0 - std::pow(args.beta1, static_cast<double>(args.step));
+    const double correction2 = 1.0 - std::pow(args.beta2, static_cast<double>(args.step));
+    const T decay = static_cast<T>(1.0 - args.learning_rate * args.weight_decay);
+    const T step_size = static_cast<T>(args.learning_rate / correction1);
+    const T root_correction = static_cast<T>(1.0 / std::sqrt(correction2));
+    const T beta1 = static_cast<T>(args.beta1), rest1 = static_cast<T>(1.0 - args.beta1);
+    const T beta2 = static_cast<T>(args.beta2), rest2 = static_cast<T>(1.0 - args.beta2);
+    const T epsilon = static_cast<T>(args.epsilon), clip = static_cast<T>(args.clip);
+    T *const parameter = args.parameter.as<T>(), *const m = args.m.as<T>(), *const v = args.v.as<T>();
+    const T* const gradient = args.gradient.as<T>();
+    const std::int64_t n = args.parameter.count();
+#pragma omp parallel for simd schedule(static)
+    for (std::int64_t i = 0; i < n; ++i) {
+        const T g = clip * gradient[i];
+        m[i] = beta1 * m[i] + rest1 * g;
+        v[i] = beta2 * v[i] + rest2 * g * g;
+        const T denominator = std::sqrt(v[i]) * root_correction + epsilon;
+        parameter[i] = decay * parameter[i] - step_size * (m[i] / denominator);
+    }
+}
+
+constexpr std::int64_t block_size = 16384;  // elements
+
+template <class T>
+double sum_of_block(const T* x, std::int64_t count) {
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t i = 0; i < count; ++i) {
+        const double value = static_cast<double>(x[i]);
+        sum += value * value;
+    }
+    return sum;
+}
+
+}  // namespace
+
+void adamw(const AdamW& args) {
+    const Shape shape = {args.parameter.count()};
+    check_contiguous("adamw", "parameter", args.parameter, shape);
+    check_contiguous("adamw", "gradient", args.gradient, shape);
+    check_contiguous("adamw", "m", args.m, shape);
+    check_contiguous("adamw", "v", args.v, shape);
+    LOCUS_CHECK(args.step >= 1, "adamw", "step is " + std::to_string(args.step) + ", counts from 1");
+    for_dtype("adamw", args.parameter.dtype, [&](auto zero) { step<decltype(zero)>(args); });
+}
+
+void sum_of_squares(const SumOfSquares& args) {
+    check_contiguous("sum_of_squares", "x", args.x, {args.x.count()});
+    LOCUS_CHECK(args.result != nullptr, "sum_of_squares", "result is absent");
+    for_dtype("sum_of_squares", args.x.dtype, [&](auto zero) {
+        using T = decltype(zero);
+        const T* const x = args.x.as<T>();
+        const std::int64_t n = args.x.count(), blocks = (n + block_size - 1) / block_size;
+        double* const partials = kept_scratch<double>(blocks);
+#pragma omp parallel for schedule(static)
+        for (std::int64_t block = 0; block < blocks; ++block) {
+            const std::int64_t begin = block * block_size;
+            partials[block] = sum_of_block(x + begin, std::min(block_size, n - begin));
+        }
+        double sum = 0.0;
+        for (std::int64_t block = 0; block < blocks; ++block) sum += partials[block];
+        *args.result = sum;
+    });
+}
+
+}  // namespace locus::LOCUS_TARGET
+
+LOCUS_KERNEL(adamw, AdamW)
+LOCUS_KERNEL(sum_of_squares, SumOfSquares)

@@ -1,0 +1,155 @@
+#pragma once
+// What a caller of attention must keep to, checked once before any loop runs: nothing may throw inside a parallel region, and a wrong
+// offset or row number must not read foreign memory. Shared by the textbook and the fused kernel; file-local in each (isa.h says why).
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include "kernels/attention.h"
+
+namespace locus {
+namespace {
+
+using std::int64_t;
+
+inline bool stride_is(const Tensor& x, int axis, int64_t stride) {
+    return x.shape[axis] <= 1 || x.strides[axis] == stride;
+}
+
+/// Rows of [heads, head_dim]: the row stride is free.
+inline void check_rows_of_heads(const char* op, const char* name, const Tensor& x, const Shape& shape, DType dtype) {
+    LOCUS_CHECK(x.shape == shape && x.dtype == dtype && x.device == Device::cpu, op,
+                std::string(name) + " is " + name_of(x.dtype) + " " + x.shape.to_string() + ", expected " +
+                    name_of(dtype) + " " + shape.to_string());
+    LOCUS_CHECK(stride_is(x, 2, 1) && stride_is(x, 1, shape[2]), op,
+                std::string(name) + " has the strides " + x.strides.to_string() + "; heads must be contiguous");
+}
+
+inline void check_contiguous(const char* op, const char* name, const Tensor& x, const Shape& shape, DType dtype) {
+    LOCUS_CHECK(x.shape == shape && x.dtype == dtype && x.is_contiguous(), op,
+                std::string(name) + " is " + name_of(x.dtype) + " " + x.shape.to_string() + ", expected contiguous " +
+                    name_of(dtype) + " " + shape.to_string());
+}
+
+inline void check_offsets(const char* op, const char* name, const Tensor& offsets, int64_t rows) {
+    LOCUS_CHECK(offsets && offsets.dtype == DType::int32 && offsets.shape.rank() == 1 && offsets.is_contiguous(), op,
+                std::string(name) + " offsets are " + name_of(offsets.dtype) + " " + offsets.shape.to_string() +
+                    ", expected int32 [sequences + 1]");
+    const std::int32_t* at = offsets.as<std::int32_t>();
+    const int64_t sequences = offsets.count() - 1;
+    LOCUS_CHECK(at[0] == 0 && at[sequences] == rows, op,
+                std::string(name) + " offsets run from " + std::to_string(at[0]) + " to " +
+                    std::to_string(at[sequences]) + ", expected 0 to " + std::to_string(rows));
+    for (int64_t s = 0; s < sequences; ++s)
+        LOCUS_CHECK(at[s] <= at[s + 1], op, std::string(name) + " offsets fall at sequence " + std::to_string(s));
+}
+
+inline void check_table(const char* op, const char* name, const RelativeTable& table, int64_t heads, int64_t head_dim,
+                        DType dtype) {
+    if (!table) return;
+    const Shape& shape = table.rows.shape;
+    LOCUS_CHECK(shape.rank() == 3 && (shape[0] == 1 || shape[0] == heads) && shape[1] >= 1 && shape[2] == head_dim &&
+                    table.rows.dtype == dtype && stride_is(table.rows, 2, 1),
+                op,
+                std::string(name) + " is " + name_of(table.rows.dtype) + " " + shape.to_string() + ", expected " +
+                    name_of(dtype) + " [1 or " + std::to_string(heads) + ", entries, " + std::to_string(head_dim) +
+                    "] with contiguous vectors");
+    const Tensor& map = table.row_of_distance;
+    LOCUS_CHECK(map && map.dtype == DType::int32 && map.shape.rank() == 1 && map.shape[0] % 2 == 1 &&
+                    map.is_contiguous(),
+                op, std::string(name) + ": row_of_distance must be int32 [2 reach + 1], is " + map.shape.to_string());
+    for (int64_t r = 0; r < map.shape[0]; ++r) {
+        const std::int32_t row = map.as<std::int32_t>()[r];
+        LOCUS_CHECK(row >= 0 && row < shape[1], op,
+                    std::string(name) + ": distance " + std::to_string(r - map.shape[0] / 2) + " maps to row " +
+                        std::to_string(row) + " of " + std::to_string(shape[1]));
+    }
+}
+
+/// True when the score, the value or the visible keys depend on the distance.
+inline bool uses_positions(const AttentionTerms& terms) {
+    return terms.key_table || terms.query_table || terms.value_table || terms.biases[0] || terms.window > 0;
+}
+
+inline void check_terms(const char* op, const AttentionTerms& terms, int64_t heads, int64_t head_dim, DType dtype) {
+    check_table(op, "key_table", terms.key_table, heads, head_dim, dtype);
+    check_table(op, "query_table", terms.query_table, heads, head_dim, dtype);
+    check_table(op, "value_table", terms.value_table, heads, head_dim, dtype);
+    if (terms.content_bias) check_contiguous(op, "content_bias", terms.content_bias, {heads, head_dim}, dtype);
+    if (terms.position_bias) check_contiguous(op, "position_bias", terms.position_bias, {heads, head_dim}, dtype);
+    bool ended = false;
+    for (const Tensor& bias : terms.biases) {
+        LOCUS_CHECK(!(bias && ended), op, "a bias follows an absent one");
+        ended = !bias;
+        if (!bias) continue;
+        LOCUS_CHECK(bias.shape.rank() == 2 && bias.shape[1] % 2 == 1, op,
+                    "bias is " + bias.shape.to_string() + ", expected [heads, 2 reach + 1]");
+        check_contiguous(op, "bias", bias, {heads, bias.shape[1]}, dtype);
+    }
+    LOCUS_CHECK(std::isfinite(terms.scale) && terms.window >= 0, op, "scale must be finite and the window not negative");
+}
+
+inline void check_gradient(const char* op, const char* name, const Tensor& gradient, const Tensor& term, int last_axis) {
+    if (!gradient) return;
+    LOCUS_CHECK(term && gradient.shape == term.shape && gradient.dtype == term.dtype &&
+                    stride_is(gradient, last_axis, 1),
+                op,
+                std::string("the gradient of ") + name + " is " + gradient.shape.to_string() + ", the term " +
+                    (term ? term.shape.to_string() : "is absent"));
+}
+
+/// What forward and backward have in common.
+template <class Args>
+void check_inputs(const char* op, const Args& args) {
+    LOCUS_CHECK(args.q.shape.rank() == 3 && args.k.shape.rank() == 3, op,
+                "q is " + args.q.shape.to_string() + ", k " + args.k.shape.to_string() +
+                    ", expected [rows, heads, head_dim]");
+    const DType dtype = args.q.dtype;
+    LOCUS_CHECK(dtype == DType::float32 || dtype == DType::float64, op, std::string("q is ") + name_of(dtype));
+    const int64_t q_rows = args.q.shape[0], k_rows = args.k.shape[0], heads = args.q.shape[1],
+                  head_dim = args.q.shape[2];
+    LOCUS_CHECK(heads >= 1 && head_dim >= 1, op, "q is " + args.q.shape.to_string());
+    check_rows_of_heads(op, "q", args.q, {q_rows, heads, head_dim}, dtype);
+    check_rows_of_heads(op, "k", args.k, {k_rows, heads, head_dim}, dtype);
+    check_rows_of_heads(op, "value", args.value, {k_rows, heads, head_dim}, dtype);
+    check_rows_of_heads(op, "out", args.out, {q_rows, heads, head_dim}, dtype);
+    check_contiguous(op, "log_sum_exp", args.log_sum_exp, {q_rows, heads}, dtype);
+    check_offsets(op, "query", args.q_rows.offsets, q_rows);
+    check_offsets(op, "key", args.k_rows.offsets, k_rows);
+    LOCUS_CHECK(args.q_rows.offsets.count() == args.k_rows.offsets.count(), op,
+                "queries have " + std::to_string(args.q_rows.offsets.count() - 1) + " sequences, keys " +
+                    std::to_string(args.k_rows.offsets.count() - 1));
+    check_terms(op, args.terms, heads, head_dim, dtype);
+    if (uses_positions(args.terms)) {
+        check_contiguous(op, "query positions", args.q_rows.positions, {q_rows}, DType::int32);
+        check_contiguous(op, "key positions", args.k_rows.positions, {k_rows}, DType::int32);
+    }
+    if (args.dropout) {
+        LOCUS_CHECK(std::lround(args.dropout.probability * 65536.0F) < 65536, op,
+                    "dropout of " + std::to_string(args.dropout.probability) + " leaves nothing");
+        check_contiguous(op, "dropout_rows.sequence", args.dropout_rows.sequence, {q_rows}, DType::int32);
+        check_contiguous(op, "dropout_rows.position", args.dropout_rows.position, {q_rows}, DType::int32);
+    }
+}
+
+inline void check_attention(const char* op, const AttentionForward& args) { check_inputs(op, args); }
+
+inline void check_attention(const char* op, const AttentionBackward& args) {
+    check_inputs(op, args);
+    check_rows_of_heads(op, "dout", args.dout, args.q.shape, args.q.dtype);
+    check_rows_of_heads(op, "dq", args.dq, args.q.shape, args.q.dtype);
+    check_rows_of_heads(op, "dk", args.dk, args.k.shape, args.q.dtype);
+    check_rows_of_heads(op, "dvalue", args.dvalue, args.k.shape, args.q.dtype);
+    const AttentionTerms& terms = args.terms;
+    check_gradient(op, "key_table", args.dterms.key_table, terms.key_table.rows, 2);
+    check_gradient(op, "query_table", args.dterms.query_table, terms.query_table.rows, 2);
+    check_gradient(op, "value_table", args.dterms.value_table, terms.value_table.rows, 2);
+    check_gradient(op, "content_bias", args.dterms.content_bias, terms.content_bias, 1);
+    check_gradient(op, "position_bias", args.dterms.position_bias, terms.position_bias, 1);
+    for (std::size_t n = 0; n < max_attention_biases; ++n)
+        check_gradient(op, "bias", args.dterms.biases[n], terms.biases[n], 1);
+}
+
+}  // namespace
+}  // namespace locus

@@ -1,0 +1,81 @@
+#pragma once
+// What happens to one row of scores between the two products: softmax with a running maximum, dropout, and the gradient of both.
+//
+//     forward    m' = max(m, max_j s_j),  P_j = exp(s_j - m'),  l' = l exp(m - m') + sum_j P_j;   P is dropped after the sum
+//     backward   P_j = exp(s_j - log_sum_exp),  dS_j = P_j (drop'(dP_j) - D)
+//
+// A key that must not be seen has the score minus infinity and gets P = 0 exactly. A NaN score makes the sum NaN.
+// papers   Milakov and Gimelshein 2018 (online softmax); Dao 2022
+
+#include <cstdint>
+#include <limits>
+
+#include "kernels/attention_product.h"
+#include "kernels/philox_lanes.h"
+#include "kernels/vector_math.h"
+
+namespace locus::LOCUS_TARGET {
+
+template <class T>
+constexpr T minus_infinity = -std::numeric_limits<T>::infinity();
+
+/// What the softmax of a query knows after some of its keys.
+template <class T>
+struct Running {
+    T maximum = minus_infinity<T>;
+    T sum = 0;
+};
+
+/// Turns the scores of the keys begin .. end-1 into exp(s - maximum); returns what earlier sums and outputs must be multiplied with.
+template <class T>
+inline T softmax_row(T* s, int64_t begin, int64_t end, Running<T>& running) {
+    T largest = running.maximum;
+#pragma omp simd reduction(max : largest)
+    for (int64_t j = begin; j < end; ++j) largest = s[j] > largest ? s[j] : largest;
+    const T shift = largest == minus_infinity<T> ? T{0} : largest;
+    T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = begin; j < end; ++j) {
+        s[j] = vector_exp(s[j] - shift);
+        sum += s[j];
+    }
+    const T correction = vector_exp(running.maximum - shift);
+    running.maximum = largest;
+    running.sum = running.sum * correction + sum;
+    return correction;
+}
+
+/// bits: the decisions of the tile's keys.
+template <class T>
+inline void drop_row(T* p, int64_t begin, int64_t end, const std::uint16_t* bits, const DropoutRule& rule) {
+    const T scale = static_cast<T>(rule.scale);
+    const std::uint32_t threshold = rule.threshold;
+#pragma omp simd
+    for (int64_t j = begin; j < end; ++j) p[j] = bits[j] >= threshold ? p[j] * scale : T{0};
+}
+
+/// Scores become drop(P), and dP, the gradient of drop(P), becomes dS. bits: null when nothing is dropped.
+template <class T>
+inline void softmax_row_backward(T* s, T* dp, int64_t begin, int64_t end, T log_sum_exp, T weighted_sum,
+                                 const std::uint16_t* bits, const DropoutRule& rule) {
+    const T shift = log_sum_exp == minus_infinity<T> ? T{0} : log_sum_exp;
+    if (bits == nullptr) {
+#pragma omp simd
+        for (int64_t j = begin; j < end; ++j) {
+            s[j] = vector_exp(s[j] - shift);
+            dp[j] = s[j] * (dp[j] - weighted_sum);
+        }
+        return;
+    }
+    const T scale = static_cast<T>(rule.scale);
+    const std::uint32_t threshold = rule.threshold;
+#pragma omp simd
+    for (int64_t j = begin; j < end; ++j) {
+        const T p = vector_exp(s[j] - shift);
+        const T factor = bits[j] >= threshold ? scale : T{0};
+        dp[j] = p * (dp[j] * factor - weighted_sum);
+        s[j] = p * factor;
+    }
+}
+
+}  // namespace locus::LOCUS_TARGET

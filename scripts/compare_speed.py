@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Compares the speed of training: `locus bench` and the same step in PyTorch (peer_pytorch.py), in turns, and writes a Markdown table.
+
+    scripts/compare_speed.py --python VENV/bin/python                 tiny and small, float32, length 128
+    scripts/compare_speed.py --python VENV/bin/python --size tiny --length 512 --compile --rounds 5
+
+Runs alternate (A B A B ...), because other work on the machine comes and goes; each figure is the median over the rounds, with the lowest
+and the highest. "% of peak" is against the rate of fused multiply-adds that `locus bench` measures between its steps.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import peer_pytorch
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CONFIGURATION = """run: {{name: speed, precision: {precision}, threads: {threads}}}
+data:
+  synthetic: {{megabytes: 8}}
+  tokenizer: {{type: wordpiece, vocab_size: {vocabulary}}}
+  sequence_length: {length}
+  masking: {{probability: {masked}}}
+model:
+  layers: {layers}
+  hidden: {hidden}
+  heads: {heads}
+  feed_forward: {feed_forward}
+  max_length: {length}
+  dropout: {{hidden: {dropout}, attention: {dropout}}}
+  position: absolute
+train:
+  batch_size: {batch}
+  optimizer: {{clip: 1.0}}
+"""
+
+
+class CompareError(Exception):
+    """A program that did not give a figure."""
+
+
+def configuration(size, length, options):
+    sizes = peer_pytorch.SIZES[size]
+    return CONFIGURATION.format(**{**sizes, "batch": batch_size(size, length)}, length=length, precision=options.precision,
+                                threads=options.threads, vocabulary=peer_pytorch.VOCABULARY, masked=peer_pytorch.MASKED_SHARE,
+                                dropout=peer_pytorch.DROPOUT)
+
+
+def batch_size(size, length):
+    """As many tokens per step at every length."""
+    return max(1, peer_pytorch.SIZES[size]["batch"] * 128 // length)
+
+
+def run_json(command):
+    """Runs a program and reads the last line of its output as JSON."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except OSError as error:
+        raise CompareError(f"cannot run {command[0]}: {error.strerror}") from None
+    if done.returncode != 0:
+        reason = done.stderr.strip().splitlines() or ["no message"]
+        raise CompareError(f"{' '.join(map(str, command))} ended with code {done.returncode}: {reason[-1]}")
+    try:
+        return json.loads(done.stdout[done.stdout.index("{"):])
+    except ValueError:
+        raise CompareError(f"{' '.join(map(str, command))} wrote no JSON") from None
+
+
+def compare(size, length, options, folder):
+    """(results of locus, results of the peer), one for each round."""
+    config = pathlib.Path(folder, f"{size}-{length}.yaml")
+    config.write_text(configuration(size, length, options), encoding="utf-8")
+    locus = [options.locus, "bench", config, "--json"]
+    peer = [options.python, ROOT / "scripts" / "peer_pytorch.py", size, "--length", str(length), "--batch", str(batch_size(size, length)),
+            "--precision", options.precision, "--threads", str(options.threads), "--steps", str(options.steps)]
+    if options.compile:
+        peer.append("--compile")
+    ours, theirs = [], []
+    for done in range(options.rounds):
+        print(f"{size}, length {length}: round {done + 1} of {options.rounds}", file=sys.stderr)
+        ours.append(run_json(locus))
+        theirs.append(run_json(peer))
+    return ours, theirs
+
+
+def spread(results, field):
+    values = [result[field] for result in results]
+    return statistics.median(values), min(values), max(values)
+
+
+def row(name, results, peak):
+    median, low, high = spread(results, "tokens_per_second")
+    share = 100 * statistics.median(result["gflops"] for result in results) / peak
+    return f"{name} | {median:,.0f} ({low:,.0f} to {high:,.0f}) | {share:.0f}"
+
+
+def table(measured, options):
+    lines = ["| model | length | program | tokens/s: median (range) | % of FMA peak | ratio |", "|---|---:|---|---:|---:|---:|"]
+    for (size, length), (ours, theirs) in measured.items():
+        peak = statistics.median(result["peak_gflops"] for result in ours)
+        ratio = spread(ours, "tokens_per_second")[0] / spread(theirs, "tokens_per_second")[0]
+        lines.append(f"| {size} | {length} | {row('Locus', ours, peak)} | **{ratio:.2f}** |")
+        lines.append(f"| | | {row('PyTorch' + (', compiled' if options.compile else ''), theirs, peak)} | 1 |")
+    peer = next(iter(measured.values()))[1][0]
+    lines += ["", f"{peer['cpu']}, {peer['threads']} threads, {options.precision}; PyTorch {peer['torch']} ({peer['allocator']} allocator, "
+              f"{peer['optimizer']} AdamW, {peer['instruction_set']}); {options.rounds} rounds in turns, medians."]
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", default=sys.executable, help="a python that has torch (default: the one that runs this script)")
+    parser.add_argument("--locus", type=pathlib.Path, default=ROOT / "build" / "release" / "locus")
+    parser.add_argument("--size", nargs="+", choices=peer_pytorch.SIZES, default=list(peer_pytorch.SIZES))
+    parser.add_argument("--length", nargs="+", type=int, default=[128])
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--compile", action="store_true", help="torch.compile for the peer")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=30, help="steps of the peer in each round")
+    parser.add_argument("--threads", type=int, default=0, help="0: all cores that the process may use")
+    parser.add_argument("--output", type=pathlib.Path, help="also write the table into this file")
+    options = parser.parse_args()
+    measured = {}
+    try:
+        with tempfile.TemporaryDirectory(prefix="locus-speed-") as folder:
+            for size in options.size:
+                for length in options.length:
+                    measured[size, length] = compare(size, length, options, folder)
+        text = table(measured, options)
+        print(text)
+        if options.output:
+            options.output.write_text(text + "\n", encoding="utf-8")
+    except (CompareError, OSError) as error:
+        sys.exit(f"compare_speed.py: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""The peer: the same training step in PyTorch, to measure `locus bench` against. One JSON object on the standard output.
+
+    python scripts/peer_pytorch.py tiny                          4 layers of 256, batch 32, length 128
+    python scripts/peer_pytorch.py small --precision bfloat16 --compile
+    python scripts/peer_pytorch.py tiny --length 512 --batch 8 --steps 20
+
+Everything that a careful user of PyTorch would do is done: scaled_dot_product_attention, the head on the masked rows only, fused AdamW where
+the version has it, gradients set to None, weights tied. Dropout 0.1, clipping to norm 1, exact GELU, post-LN, learned positions: BERT.
+Positions, masks and ids are drawn before the clock starts.
+
+An environment that presets OPENBLAS_CORETYPE can halve the speed of PyTorch, and glibc's malloc gives large blocks back to the system after
+each step. This script therefore starts itself again with OPENBLAS_CORETYPE unset and
+
+    MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TOP_PAD_=200000000
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+
+--stock leaves the environment as it is.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+
+TUNED = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TOP_PAD_": "200000000",
+         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+SIZES = {
+    "tiny": dict(layers=4, hidden=256, heads=4, feed_forward=1024, batch=32),
+    "small": dict(layers=6, hidden=512, heads=8, feed_forward=2048, batch=16),
+}
+VOCABULARY, DROPOUT, MASKED_SHARE, IGNORED = 8192, 0.1, 0.15, 5
+
+
+def restart_tuned():
+    if all(os.environ.get(name) == value for name, value in TUNED.items()) and "OPENBLAS_CORETYPE" not in os.environ:
+        return
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"} | TUNED
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+
+
+def build_model(size, length):
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    class Block(nn.Module):
+        def __init__(self, hidden, heads, feed_forward):
+            super().__init__()
+            self.heads = heads
+            self.qkv = nn.Linear(hidden, 3 * hidden)
+            self.out = nn.Linear(hidden, hidden)
+            self.up, self.down = nn.Linear(hidden, feed_forward), nn.Linear(feed_forward, hidden)
+            self.norm1, self.norm2 = nn.LayerNorm(hidden, eps=1e-12), nn.LayerNorm(hidden, eps=1e-12)
+
+        def attention(self, x):
+            batch, length, hidden = x.shape
+            q, k, v = self.qkv(x).view(batch, length, 3, self.heads, hidden // self.heads).permute(2, 0, 3, 1, 4)
+            dropout = DROPOUT if self.training else 0.0
+            context = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+            return self.out(context.transpose(1, 2).reshape(batch, length, hidden))
+
+        def forward(self, x):
+            x = self.norm1(x + F.dropout(self.attention(x), DROPOUT, self.training))
+            return self.norm2(x + F.dropout(self.down(F.gelu(self.up(x))), DROPOUT, self.training))
+
+    class Bert(nn.Module):
+        def __init__(self, layers, hidden, heads, feed_forward):
+            super().__init__()
+            self.words, self.positions, self.types = nn.Embedding(VOCABULARY, hidden), nn.Embedding(length, hidden), nn.Embedding(2, hidden)
+            self.norm = nn.LayerNorm(hidden, eps=1e-12)
+            self.blocks = nn.ModuleList(Block(hidden, heads, feed_forward) for _ in range(layers))
+            self.transform, self.head_norm = nn.Linear(hidden, hidden), nn.LayerNorm(hidden, eps=1e-12)
+            self.output_bias = nn.Parameter(torch.zeros(VOCABULARY))
+            for parameter in self.parameters():
+                if parameter.dim() == 2:
+                    nn.init.normal_(parameter, std=0.02)
+
+        def forward(self, ids, masked_rows, targets):
+            x = self.words(ids) + self.positions.weight[:ids.shape[1]] + self.types.weight[0]
+            x = F.dropout(self.norm(x), DROPOUT, self.training)
+            for block in self.blocks:
+                x = block(x)
+            x = x.reshape(-1, x.shape[-1])[masked_rows]
+            x = self.head_norm(F.gelu(self.transform(x)))
+            return F.cross_entropy(F.linear(x, self.words.weight, self.output_bias).float(), targets)
+
+    return Bert(**{name: value for name, value in size.items() if name != "batch"})
+
+
+def make_optimizer(model):
+    """AdamW without decay on biases and norms; fused where this version has it for the CPU. Returns (optimizer, how)."""
+    import torch
+    groups = [{"params": [p for p in model.parameters() if p.dim() >= 2], "weight_decay": 0.01},
+              {"params": [p for p in model.parameters() if p.dim() < 2], "weight_decay": 0.0}]
+    options = dict(lr=1e-3, betas=(0.9, 0.98), eps=1e-6)
+    try:
+        return torch.optim.AdamW(groups, fused=True, **options), "fused"
+    except (TypeError, RuntimeError):
+        return torch.optim.AdamW(groups, foreach=True, **options), "foreach"
+
+
+def make_batches(batch, length, count):
+    """(ids, masked rows, targets); the same number of masked rows each time, so that a compiled model keeps its shapes."""
+    import torch
+    generator = torch.Generator().manual_seed(1)
+    batches = []
+    for _ in range(count):
+        ids = torch.randint(IGNORED, VOCABULARY, (batch, length), generator=generator)
+        rows = torch.randperm(batch * length, generator=generator)[:round(MASKED_SHARE * batch * length)].sort().values
+        batches.append((ids, rows, ids.reshape(-1)[rows]))
+    return batches
+
+
+def measure(options, size):
+    import torch
+    model = build_model(size, options.length).train()
+    optimizer, kind = make_optimizer(model)
+    forward = torch.compile(model) if options.compile else model
+    cast = torch.autocast("cpu", torch.bfloat16) if options.precision == "bfloat16" else contextlib.nullcontext()
+    seconds, losses = [], []
+    for batch in make_batches(options.batch, options.length, options.warmup + options.steps):
+        start = time.perf_counter()
+        with cast:
+            loss = forward(*batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        seconds.append(time.perf_counter() - start)
+        losses.append(loss.item())
+    return seconds[options.warmup:], losses, kind
+
+
+def step_gflop(size, batch, length):
+    """Matrix products and attention of one step, as `locus bench` counts them: three times the forward, multiply-adds as 2."""
+    hidden, feed_forward = size["hidden"], size["feed_forward"]
+    layer = 8 * hidden**2 + 4 * hidden * feed_forward + 4 * length * hidden
+    head = MASKED_SHARE * (2 * hidden**2 + 2 * hidden * VOCABULARY)
+    return 3e-9 * batch * length * (size["layers"] * layer + head)
+
+
+def cpu_name():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("size", choices=SIZES)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--batch", type=int, help="sequences per step (default: 32 for tiny, 16 for small)")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="bfloat16: autocast, float32 weights")
+    parser.add_argument("--compile", action="store_true", help="torch.compile; the warm-up then takes a minute or more")
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--warmup", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=0, help="0: all cores that the process may use")
+    parser.add_argument("--stock", action="store_true", help="leave the allocator's environment as it is")
+    options = parser.parse_args()
+    if not options.stock:
+        restart_tuned()
+    try:
+        import torch
+    except ImportError:
+        sys.exit("peer_pytorch.py: this python has no torch; the peer needs PyTorch 1.13 or newer")
+
+    size = SIZES[options.size]
+    options.batch = options.batch or size["batch"]
+    torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
+    torch.manual_seed(1)
+    seconds, losses, optimizer = measure(options, size)
+    step = statistics.median(seconds)
+    print(json.dumps({
+        "program": "pytorch", "size": options.size, "precision": options.precision, "compile": options.compile,
+        "batch": options.batch, "length": options.length, "steps": options.steps,
+        "tokens_per_second": options.batch * options.length / step, "milliseconds_per_step": 1e3 * step,
+        "gflops": step_gflop(size, options.batch, options.length) / step,
+        "first_loss": losses[0], "last_loss": losses[-1], "optimizer": optimizer,
+        "allocator": "stock" if options.stock else "tuned", "threads": torch.get_num_threads(), "cpu": cpu_name(),
+        "torch": torch.__version__, "python": platform.python_version(), "blas": "mkl" if torch.backends.mkl.is_available() else "other",
+        "instruction_set": torch.backends.cpu.get_cpu_capability() if hasattr(torch.backends, "cpu") else "unknown",
+    }))
+
+
+if __name__ == "__main__":
+    main()

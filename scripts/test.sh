@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Everything that has to hold before a change lands: builds with warnings as errors, runs all tests, the kernel and model tests again on
+# older instruction sets, and the checks of format and scripts. The last lines are the summary of ctest.
+#
+#   scripts/test.sh [--quick] [--sanitize] [--prefix DIR]
+#
+#   --quick        only build and ctest
+#   --sanitize     also builds with AddressSanitizer and UndefinedBehaviorSanitizer and runs the tests of all rooms there
+#   --prefix DIR   for machines without root: packages are unpacked into DIR (see scripts/setup.sh)
+
+prefix=
+quick=
+sanitize=
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) quick=yes ;;
+    --sanitize) sanitize=yes ;;
+    --prefix)
+        [ -n "${2:-}" ] || fail "--prefix needs a folder"
+        prefix=$(cd "$OLDPWD" && absolute_path "$2")
+        shift
+        ;;
+    -h | --help)
+        sed -n '2,9s/^# \{0,1\}//p' scripts/test.sh
+        exit 0
+        ;;
+    *) fail "unknown argument '$1'; --help shows the options" ;;
+    esac
+    shift
+done
+
+# A test's threads wait asleep, not spinning, so that tests beside each other do not steal the cores from one another.
+export OMP_WAIT_POLICY=passive
+# Nothing of the user's: caches go to a folder that is thrown away.
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/locus-test.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+export LOCUS_CACHE=$scratch/cache PYTHONDONTWRITEBYTECODE=1
+
+check_scripts() {
+    local script
+    for script in scripts/*.sh .ci/run; do
+        bash -n "$script" || fail "$script has a syntax error"
+    done
+    python3 - scripts/*.py tests/scripts/*.py <<'PYTHON' || fail "a Python script has a syntax error"
+import sys
+for path in sys.argv[1:]:
+    with open(path, encoding="utf-8") as file:
+        compile(file.read(), path, "exec")
+PYTHON
+    local python
+    python=$(python_with_matplotlib) || fail "no python3 here has matplotlib"
+    quietly "tests/scripts" "$python" -m unittest discover -s tests/scripts -p '*_test.py'
+}
+
+check_format() {
+    local tool
+    for tool in clang-format-14 clang-format; do
+        if command -v "$tool" >/dev/null && "$tool" --version | grep -q 'version 14\.'; then
+            find kernels data model train tests \( -name '*.h' -o -name '*.cpp' \) -print0 | xargs -0 "$tool" --dry-run -Werror ||
+                fail "the format differs from .clang-format; clang-format -i mends it"
+            return 0
+        fi
+    done
+    echo "clang-format 14 is not here; the format was not checked"
+}
+
+# The kernels choose the instruction set at run time; every choice has to give the same numbers.
+test_on_isa() {
+    local room
+    for room in kernels model; do
+        quietly "$room tests with LOCUS_ISA=$1" env LOCUS_ISA="$1" "build/release/tests/${room}_tests" --gtest_brief=1
+    done
+}
+
+run_sanitized() {
+    local room
+    configure sanitize
+    quietly "the build with sanitizers" cmake --build --preset sanitize
+    export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    for room in kernels data model train; do
+        echo "$room"
+        quietly "$room tests with sanitizers" "build/sanitize/tests/${room}_tests" --gtest_brief=1
+    done
+    unset ASAN_OPTIONS UBSAN_OPTIONS
+}
+
+say "packages"
+set_up ${prefix:+--prefix "$prefix"}
+
+say "building, warnings are errors"
+configure ci
+quietly "the build" cmake --build --preset ci
+
+if [ -z "$quick" ]; then
+    say "scripts and format"
+    check_scripts
+    check_format
+    for isa in baseline avx2; do
+        say "kernels and model with LOCUS_ISA=$isa"
+        test_on_isa "$isa"
+    done
+fi
+if [ -n "$sanitize" ]; then
+    say "with sanitizers"
+    run_sanitized
+fi
+
+say "all tests"
+ctest --test-dir build/release --parallel "$(nproc)" --output-on-failure --no-tests=error --progress >"$scratch/ctest" 2>&1 </dev/null || {
+    grep -v '^ *[0-9]*/[0-9]* Test' "$scratch/ctest" | tail -n 100
+    fail "tests failed"
+}
+grep -E 'tests passed|Total Test time' "$scratch/ctest"

@@ -1,0 +1,196 @@
+#pragma once
+// Attention problems for tests and benchmarks: described in a few words, filled with seeded numbers, the same for float and double.
+
+#include <cmath>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/attention.h"
+#include "kernels/random.h"
+
+namespace locus::testing {
+
+enum class Positions {
+    run_on,       // queries and keys at 0, 1, 2, ...
+    subset,       // queries are some of the rows, keys run on
+    scattered,    // rising with random gaps
+    far_queries,  // both run on, queries far behind the keys
+};
+
+struct AttentionSetup {
+    std::string name;
+    std::vector<int> k_lengths = {5, 3};
+    std::int64_t heads = 2, head_dim = 4;
+    bool key_table = false, query_table = false, value_table = false, shared_tables = false;
+    bool content_bias = false, position_bias = false;
+    int biases = 0;
+    int reach = 3;  // of tables and of the first bias; clamps beyond
+    std::int64_t window = 0;
+    float dropout = 0.0F;
+    Positions positions = Positions::run_on;
+    bool fused_product = false;  // q, k, value as columns of one product
+    bool accumulate = false;
+    double scale = 0.6;
+};
+
+/// Tensors that own their memory, and the arguments of both passes over them.
+template <class T>
+class AttentionProblem {
+public:
+    explicit AttentionProblem(const AttentionSetup& setup) : setup_(setup) {
+        make_rows();
+        make_inputs();
+        make_terms();
+        make_outputs();
+    }
+
+    AttentionForward forward;
+    AttentionBackward backward;
+    Arena arena;
+
+    /// Names and tensors of everything that a loss has a gradient for, with that gradient.
+    std::vector<std::pair<std::string, std::pair<Tensor, Tensor>>> differentiable() const {
+        const AttentionTerms& t = forward.terms;
+        const AttentionTermGradients& d = backward.dterms;
+        std::vector<std::pair<std::string, std::pair<Tensor, Tensor>>> all = {
+            {"q", {forward.q, backward.dq}},
+            {"k", {forward.k, backward.dk}},
+            {"value", {forward.value, backward.dvalue}},
+            {"key_table", {t.key_table.rows, d.key_table}},
+            {"query_table", {t.query_table.rows, d.query_table}},
+            {"value_table", {t.value_table.rows, d.value_table}},
+            {"content_bias", {t.content_bias, d.content_bias}},
+            {"position_bias", {t.position_bias, d.position_bias}},
+        };
+        for (std::size_t n = 0; n < t.biases.size(); ++n)
+            all.push_back({"bias " + std::to_string(n), {t.biases[n], d.biases[n]}});
+        std::erase_if(all, [](const auto& one) { return !one.second.first; });
+        return all;
+    }
+
+    Tensor tensor(Shape shape, double low, double high) {
+        memory_.emplace_back(static_cast<std::size_t>(shape.count() + 1));
+        for (T& x : memory_.back()) x = static_cast<T>(static_cast<float>(low + (high - low) * uniform(next())));
+        return Tensor(memory_.back().data(), shape, dtype_of<T>());
+    }
+
+private:
+    std::uint32_t next() {
+        const std::uint32_t n = drawn_++;
+        return philox({17, 99}, {n / 4, 0, 0, 0})[n % 4];
+    }
+
+    Tensor integers(const std::vector<int>& values) {
+        integers_.emplace_back(values.begin(), values.end());
+        integers_.back().push_back(0);
+        return Tensor(integers_.back().data(), {static_cast<std::int64_t>(values.size())}, DType::int32);
+    }
+
+    void make_rows() {
+        std::vector<int> q_offsets = {0}, k_offsets = {0}, q_positions, k_positions, sequence, row;
+        for (std::size_t s = 0; s < setup_.k_lengths.size(); ++s) {
+            const int length = setup_.k_lengths[s];
+            for (int j = 0, p = 0; j < length; ++j) {
+                if (setup_.positions == Positions::scattered) p += static_cast<int>(below(next(), 7));
+                const bool queried = setup_.positions != Positions::subset || below(next(), 4) == 0;
+                k_positions.push_back(setup_.positions == Positions::scattered ? p : j);
+                if (!queried) continue;
+                q_positions.push_back(k_positions.back() + (setup_.positions == Positions::far_queries ? 1000 : 0));
+                sequence.push_back(static_cast<int>(s) + 3);
+                row.push_back(j);
+            }
+            q_offsets.push_back(static_cast<int>(q_positions.size()));
+            k_offsets.push_back(static_cast<int>(k_positions.size()));
+        }
+        forward.q_rows = {integers(q_offsets), integers(q_positions)};
+        forward.k_rows = {integers(k_offsets), integers(k_positions)};
+        forward.dropout = {setup_.dropout, 5, stream_dropout + 2, 11};
+        forward.dropout_rows = {integers(sequence), integers(row)};
+        q_rows_ = static_cast<std::int64_t>(q_positions.size());
+        k_rows_ = static_cast<std::int64_t>(k_positions.size());
+    }
+
+    void make_inputs() {
+        const std::int64_t heads = setup_.heads, head_dim = setup_.head_dim;
+        if (setup_.fused_product) {
+            const Tensor product = tensor({k_rows_, 3 * heads, head_dim}, -1, 1);
+            forward.q = product.slice(1, 0, heads).slice(0, 0, q_rows_);
+            forward.k = product.slice(1, heads, 2 * heads);
+            forward.value = product.slice(1, 2 * heads, 3 * heads);
+        } else {
+            forward.q = tensor({q_rows_, heads, head_dim}, -1, 1);
+            forward.k = tensor({k_rows_, heads, head_dim}, -1, 1);
+            forward.value = tensor({k_rows_, heads, head_dim}, -1, 1);
+        }
+    }
+
+    RelativeTable table() {
+        // Fewer rows than distances, in no simple order, as buckets have.
+        const int entries = setup_.reach + 2;
+        std::vector<int> rows;
+        for (int r = -setup_.reach; r <= setup_.reach; ++r) rows.push_back((r + setup_.reach) * 3 % entries);
+        return {tensor({setup_.shared_tables ? 1 : setup_.heads, entries, setup_.head_dim}, -1, 1), integers(rows)};
+    }
+
+    void make_terms() {
+        AttentionTerms& t = forward.terms;
+        t.scale = setup_.scale;
+        t.window = setup_.window;
+        if (setup_.key_table) t.key_table = table();
+        if (setup_.query_table) t.query_table = table();
+        if (setup_.value_table) t.value_table = table();
+        if (setup_.content_bias) t.content_bias = tensor({setup_.heads, setup_.head_dim}, -1, 1);
+        if (setup_.position_bias) t.position_bias = tensor({setup_.heads, setup_.head_dim}, -1, 1);
+        for (int n = 0; n < setup_.biases; ++n)
+            t.biases[static_cast<std::size_t>(n)] = tensor({setup_.heads, 2 * (setup_.reach + n) + 1}, -1, 1);
+    }
+
+    Tensor gradient_of(const Tensor& term) { return term ? tensor(term.shape, -1, 1) : Tensor(); }
+
+    void make_outputs() {
+        const Shape q_shape = {q_rows_, setup_.heads, setup_.head_dim},
+                    k_shape = {k_rows_, setup_.heads, setup_.head_dim};
+        AttentionForward& f = forward;
+        f.out = tensor(q_shape, 7, 8);
+        f.log_sum_exp = tensor({q_rows_, setup_.heads}, 7, 8);
+        f.arena = &arena;
+        AttentionBackward& b = backward;
+        b.dout = tensor(q_shape, -1, 1);
+        b.q = f.q, b.k = f.k, b.value = f.value, b.out = f.out, b.log_sum_exp = f.log_sum_exp;
+        b.q_rows = f.q_rows, b.k_rows = f.k_rows, b.terms = f.terms;
+        b.dropout = f.dropout, b.dropout_rows = f.dropout_rows;
+        b.dq = tensor(q_shape, 7, 8), b.dk = tensor(k_shape, 7, 8), b.dvalue = tensor(k_shape, 7, 8);
+        b.accumulate = setup_.accumulate;
+        b.dterms.key_table = gradient_of(f.terms.key_table.rows);
+        b.dterms.query_table = gradient_of(f.terms.query_table.rows);
+        b.dterms.value_table = gradient_of(f.terms.value_table.rows);
+        b.dterms.content_bias = gradient_of(f.terms.content_bias);
+        b.dterms.position_bias = gradient_of(f.terms.position_bias);
+        for (std::size_t n = 0; n < f.terms.biases.size(); ++n) b.dterms.biases[n] = gradient_of(f.terms.biases[n]);
+        b.arena = &arena;
+    }
+
+    AttentionSetup setup_;
+    std::deque<std::vector<T>> memory_;
+    std::deque<std::vector<std::int32_t>> integers_;
+    std::int64_t q_rows_ = 0, k_rows_ = 0;
+    std::uint32_t drawn_ = 0;
+};
+
+/// All elements in row-major order, as doubles.
+template <class T>
+std::vector<double> elements(const Tensor& x) {
+    std::vector<double> all;
+    const std::function<void(int, std::int64_t)> visit = [&](int axis, std::int64_t at) {
+        if (axis == x.shape.rank()) return all.push_back(static_cast<double>(x.as<T>()[at]));
+        for (std::int64_t n = 0; n < x.shape[axis]; ++n) visit(axis + 1, at + n * x.strides[axis]);
+    };
+    visit(0, 0);
+    return all;
+}
+
+}  // namespace locus::testing

@@ -1,0 +1,334 @@
+// The textbook against a formula written out by hand and against central differences; the fused kernel against the textbook.
+
+#include "kernels/attention.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <cmath>
+#include <limits>
+#include <sstream>
+
+#include "tests/kernels/attention_problem.h"
+
+namespace locus {
+namespace {
+
+using testing::AttentionProblem;
+using testing::AttentionSetup;
+using testing::elements;
+using testing::Positions;
+
+// Largest difference, relative to the largest reference value; a NaN on either side fails unless both have it.
+void expect_close(const std::vector<double>& got, const std::vector<double>& expected, double tolerance,
+                  const std::string& what) {
+    ASSERT_EQ(got.size(), expected.size()) << what;
+    double largest = 1.0;
+    for (const double x : expected)
+        if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
+    for (std::size_t n = 0; n < got.size(); ++n) {
+        const bool ok = got[n] == expected[n] || std::abs(got[n] - expected[n]) <= tolerance * largest;
+        ASSERT_TRUE(ok) << what << "[" << n << "] is " << got[n] << ", expected " << expected[n] << " +- "
+                        << tolerance * largest;
+    }
+}
+
+double loss(AttentionProblem<double>& problem) {
+    attention_reference_forward(problem.forward);
+    const std::vector<double> out = elements<double>(problem.forward.out);
+    const std::vector<double> weights = elements<double>(problem.backward.dout);
+    double sum = 0.0;
+    for (std::size_t n = 0; n < out.size(); ++n) sum += out[n] * weights[n];
+    return sum;
+}
+
+std::vector<AttentionSetup> setups() {
+    std::vector<AttentionSetup> all;
+    const auto add = [&](const char* name, auto change) {
+        AttentionSetup setup;
+        setup.name = name;
+        setup.k_lengths = {17, 64, 0, 129, 1};
+        setup.head_dim = 20;
+        setup.reach = 40;
+        setup.scale = 0.3;
+        setup.dropout = 0.1F;
+        change(setup);
+        all.push_back(setup);
+    };
+    const auto everything = [](AttentionSetup& s) {
+        s.key_table = s.query_table = s.value_table = s.content_bias = s.position_bias = true;
+        s.biases = 3;
+    };
+    add("Plain", [](AttentionSetup& s) { s.dropout = 0.0F; });
+    add("PlainWithDropout", [](AttentionSetup&) {});
+    add("KeyTable", [](AttentionSetup& s) { s.key_table = true; });
+    add("QueryTable", [](AttentionSetup& s) { s.query_table = true; });
+    add("ValueTable", [](AttentionSetup& s) { s.value_table = true; });
+    add("ContentBias", [](AttentionSetup& s) { s.content_bias = true; });
+    add("KeyTableAndPositionBias", [](AttentionSetup& s) { s.key_table = s.position_bias = true; });
+    add("OneBias", [](AttentionSetup& s) { s.biases = 1; });
+    add("FourBiases", [](AttentionSetup& s) { s.biases = 4; });
+    add("DebertaSharedTables", [](AttentionSetup& s) { s.key_table = s.query_table = s.shared_tables = true; });
+    add("Everything", everything);
+    add("EverythingShared", [&](AttentionSetup& s) { everything(s), s.shared_tables = true; });
+    add("EverythingUnclamped", [&](AttentionSetup& s) { everything(s), s.reach = 130; });
+    add("EverythingStronglyClamped", [&](AttentionSetup& s) { everything(s), s.reach = 0; });
+    add("EverythingManyLengths", [&](AttentionSetup& s) {
+        everything(s);
+        s.k_lengths = {0, 1, 2, 17, 64, 129, 300, 2, 1, 65};
+        s.head_dim = 8;
+    });
+    add("EverythingScattered", [&](AttentionSetup& s) { everything(s), s.positions = Positions::scattered; });
+    add("EverythingSubset", [&](AttentionSetup& s) { everything(s), s.positions = Positions::subset; });
+    add("EverythingFarQueries", [&](AttentionSetup& s) { everything(s), s.positions = Positions::far_queries; });
+    add("EverythingInAWindow", [&](AttentionSetup& s) { everything(s), s.window = 9; });
+    add("EverythingScatteredInAWindow",
+        [&](AttentionSetup& s) { everything(s), s.window = 9, s.positions = Positions::scattered; });
+    add("PlainInAWindowAcrossTiles", [](AttentionSetup& s) { s.window = 30, s.k_lengths = {300, 5}; });
+    add("PlainSubsetInAWindow", [](AttentionSetup& s) { s.window = 12, s.positions = Positions::subset; });
+    add("WindowThatSeesNothing", [](AttentionSetup& s) { s.window = 5, s.positions = Positions::far_queries; });
+    add("ColumnsOfOneProduct", [&](AttentionSetup& s) { everything(s), s.fused_product = true; });
+    add("Accumulate", [&](AttentionSetup& s) { everything(s), s.accumulate = true; });
+    for (const std::int64_t head_dim : {1, 8, 32, 64, 128})
+        add(("HeadDim" + std::to_string(head_dim)).c_str(), [&](AttentionSetup& s) {
+            everything(s), s.head_dim = head_dim, s.scale = 1.0 / std::sqrt(2.0 * static_cast<double>(head_dim));
+        });
+    return all;
+}
+
+/// Both passes of the fused kernel in T against the textbook.
+template <class T>
+void compare_with_textbook(const AttentionSetup& setup, double tolerance) {
+    AttentionProblem<double> expected(setup);
+    attention_reference_forward(expected.forward);
+    attention_reference_backward(expected.backward);
+    AttentionProblem<T> got(setup);
+    attention_forward(got.forward);
+    attention_backward(got.backward);
+    expect_close(elements<T>(got.forward.out), elements<double>(expected.forward.out), tolerance, "out");
+    expect_close(elements<T>(got.forward.log_sum_exp), elements<double>(expected.forward.log_sum_exp), tolerance,
+                 "log_sum_exp");
+    const auto all = got.differentiable(), wanted = expected.differentiable();
+    for (std::size_t n = 0; n < all.size(); ++n)
+        expect_close(elements<T>(all[n].second.second), elements<double>(wanted[n].second.second), tolerance,
+                     "gradient of " + all[n].first);
+    EXPECT_EQ(got.arena.used(), 0U);
+}
+
+class Attention : public ::testing::TestWithParam<AttentionSetup> {};
+
+TEST_P(Attention, EqualsTheTextbookInFloat64) { compare_with_textbook<double>(GetParam(), 1e-10); }
+TEST_P(Attention, EqualsTheTextbookInFloat32) { compare_with_textbook<float>(GetParam(), 1e-5); }
+
+TEST_P(Attention, GivesTheSameBitsForAnyNumberOfThreads) {
+    const int before = omp_get_max_threads();
+    std::vector<std::vector<double>> first;
+    for (const int threads : {1, 2, 3}) {
+        omp_set_num_threads(threads);
+        AttentionProblem<float> problem(GetParam());
+        attention_forward(problem.forward);
+        attention_backward(problem.backward);
+        std::vector<std::vector<double>> bits = {elements<float>(problem.forward.out),
+                                                 elements<float>(problem.forward.log_sum_exp)};
+        for (const auto& one : problem.differentiable()) bits.push_back(elements<float>(one.second.second));
+        if (first.empty()) first = bits;
+        EXPECT_TRUE(bits == first) << threads << " threads";
+    }
+    omp_set_num_threads(before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Setups, Attention, ::testing::ValuesIn(setups()),
+                         [](const auto& info) { return info.param.name; });
+
+// Two keys, one head of one number: everything by hand.
+TEST(AttentionReference, EqualsTheFormulaWrittenOut) {
+    AttentionSetup setup;
+    setup.k_lengths = {2};
+    setup.heads = setup.head_dim = 1;
+    setup.key_table = setup.query_table = setup.value_table = setup.content_bias = setup.position_bias = true;
+    setup.biases = 2;
+    setup.reach = 1;
+    AttentionProblem<double> problem(setup);
+    attention_reference_forward(problem.forward);
+    const auto at = [](const Tensor& x, std::int64_t n) { return x.as<double>()[n]; };
+    const AttentionForward& f = problem.forward;
+    const auto row = [](const RelativeTable& table, int r) {
+        return table.rows.as<double>()[table.row_of_distance.as<std::int32_t>()[r + 1]];
+    };
+    for (int i = 0; i < 2; ++i) {
+        double score[2];
+        for (int j = 0; j < 2; ++j) {
+            const double u = at(f.terms.content_bias, 0), v = at(f.terms.position_bias, 0);
+            score[j] = 0.6 * ((at(f.q, i) + u) * at(f.k, j) + (at(f.q, i) + v) * row(f.terms.key_table, i - j) +
+                              at(f.k, j) * row(f.terms.query_table, i - j)) +
+                       at(f.terms.biases[0], i - j + 1) + at(f.terms.biases[1], i - j + 2);
+        }
+        const double e0 = std::exp(score[0]), e1 = std::exp(score[1]);
+        const double out = (e0 * (at(f.value, 0) + row(f.terms.value_table, i)) +
+                            e1 * (at(f.value, 1) + row(f.terms.value_table, i - 1))) /
+                           (e0 + e1);
+        EXPECT_NEAR(at(f.out, i), out, 1e-14);
+        EXPECT_NEAR(at(f.log_sum_exp, i), std::log(e0 + e1), 1e-14);
+    }
+}
+
+void expect_central_differences(const AttentionSetup& setup) {
+    AttentionProblem<double> problem(setup);
+    for (const auto& one : problem.differentiable()) {
+        const Tensor gradient = one.second.second;
+        std::fill_n(gradient.as<double>(), gradient.count(), 0.0);
+    }
+    attention_reference_forward(problem.forward);
+    attention_reference_backward(problem.backward);
+    for (const auto& [name, tensors] : problem.differentiable()) {
+        double* x = tensors.first.as<double>();
+        const double* dx = tensors.second.as<double>();
+        double largest = 0.0;
+        for (std::int64_t n = 0; n < tensors.first.count(); ++n) {
+            const double before = x[n], step = 1e-5;
+            x[n] = before + step;
+            const double above = loss(problem);
+            x[n] = before - step;
+            const double below = loss(problem);
+            x[n] = before;
+            const double expected = (above - below) / (2 * step);
+            const bool ok = std::abs(dx[n] - expected) <= 1e-6 * std::max(0.01, std::abs(expected));
+            ASSERT_TRUE(ok) << setup.name << ": gradient of " << name << "[" << n << "] is " << dx[n] << ", expected "
+                            << expected;
+            largest = std::max(largest, std::abs(dx[n]));
+        }
+        EXPECT_GT(largest, 1e-3) << setup.name << ": the gradient of " << name << " is nothing";
+    }
+}
+
+AttentionSetup small_everything(const char* name) {
+    AttentionSetup setup;
+    setup.name = name;
+    setup.key_table = setup.query_table = setup.value_table = setup.content_bias = setup.position_bias = true;
+    setup.biases = 2;
+    setup.dropout = 0.3F;
+    return setup;
+}
+
+TEST(AttentionReference, BackwardMatchesCentralDifferences) {
+    expect_central_differences(small_everything("run on"));
+    AttentionSetup scattered = small_everything("scattered");
+    scattered.positions = Positions::scattered;
+    expect_central_differences(scattered);
+    AttentionSetup window = small_everything("window");
+    window.window = 2;
+    window.shared_tables = true;
+    expect_central_differences(window);
+    AttentionSetup plain;
+    plain.name = "plain";
+    expect_central_differences(plain);
+}
+
+TEST(AttentionDropout, DropsTheAnnouncedShareAndKeepsTheExpectation) {
+    AttentionSetup setup;
+    setup.k_lengths = {200};
+    setup.head_dim = 1;
+    setup.heads = 4;
+    setup.dropout = 0.25F;
+    setup.scale = 0.0;  // all probabilities are 1 / 200
+    AttentionProblem<float> problem(setup);
+    std::fill_n(problem.forward.value.as<float>(), problem.forward.value.count(), 1.0F);
+    attention_forward(problem.forward);
+    double sum = 0.0;
+    const std::vector<double> out = elements<float>(problem.forward.out);
+    for (const double x : out) sum += x;
+    EXPECT_NEAR(sum / static_cast<double>(out.size()), 1.0, 0.01);  // 160 000 decisions
+    EXPECT_NE(out[0], out[1]);                                      // heads draw their own masks
+}
+
+TEST(AttentionRows, ASequenceDoesNotSeeAnother) {
+    AttentionSetup setup = small_everything("leak");
+    setup.k_lengths = {33, 70, 20};
+    setup.head_dim = 16;
+    const auto run = [&](double replacement) {
+        AttentionProblem<float> problem(setup);
+        for (const Tensor& x : {problem.forward.q, problem.forward.k, problem.forward.value, problem.backward.dout})
+            std::fill_n(x.as<float>() + 33 * 2 * 16, 70 * 2 * 16, static_cast<float>(replacement));
+        attention_forward(problem.forward);
+        attention_backward(problem.backward);
+        std::vector<std::vector<double>> result;
+        for (const Tensor& x : {problem.forward.out, problem.backward.dq, problem.backward.dk, problem.backward.dvalue})
+            result.push_back(elements<float>(x));
+        return result;
+    };
+    const auto some = run(0.5), other = run(-2.0), poisoned = run(std::numeric_limits<double>::quiet_NaN());
+    constexpr std::size_t begin = 33 * 2 * 16, end = 103 * 2 * 16;
+    for (std::size_t tensor = 0; tensor < some.size(); ++tensor) {
+        for (std::size_t n = 0; n < some[tensor].size(); ++n) {
+            if (n >= begin && n < end) {
+                EXPECT_TRUE(std::isnan(poisoned[tensor][n])) << "a NaN is hidden at " << tensor << ", " << n;
+            } else {
+                ASSERT_EQ(some[tensor][n], other[tensor][n]) << tensor << ", " << n;
+                ASSERT_EQ(some[tensor][n], poisoned[tensor][n]) << tensor << ", " << n;
+            }
+        }
+    }
+}
+
+TEST(AttentionRows, AQueryWithoutAVisibleKeyYieldsZero) {
+    AttentionSetup setup = small_everything("nothing to see");
+    setup.positions = Positions::far_queries;
+    setup.window = 3;
+    AttentionProblem<float> problem(setup);
+    attention_forward(problem.forward);
+    attention_backward(problem.backward);
+    for (const Tensor& x : {problem.forward.out, problem.backward.dq, problem.backward.dk, problem.backward.dvalue})
+        for (const double value : elements<float>(x)) EXPECT_EQ(value, 0.0);
+    for (const double value : elements<float>(problem.forward.log_sum_exp))
+        EXPECT_EQ(value, -std::numeric_limits<double>::infinity());
+}
+
+TEST(AttentionMemory, IsLinearInTheLengthOfTheSequence) {
+    const auto peak = [](int length, Positions positions) {
+        AttentionSetup setup = small_everything("long");
+        setup.k_lengths = {length};
+        setup.heads = 1;
+        setup.head_dim = 16;
+        setup.reach = 64;
+        setup.positions = positions;
+        AttentionProblem<float> problem(setup);
+        attention_forward(problem.forward);
+        attention_backward(problem.backward);
+        return static_cast<double>(problem.arena.peak());
+    };
+    for (const Positions positions : {Positions::run_on, Positions::scattered}) {
+        const double at_512 = peak(512, positions), at_2048 = peak(2048, positions);
+        EXPECT_LT(at_2048 / at_512, 4.5);  // 16 if anything were quadratic
+        EXPECT_LT(at_2048, 4.0 * 2048 * 2048);
+    }
+}
+
+TEST(AttentionContract, BrokenArgumentsAreNamed) {
+    AttentionSetup setup = small_everything("broken");
+    const auto message = [&](auto change) -> std::string {
+        AttentionProblem<float> problem(setup);
+        change(problem);
+        try {
+            attention_forward(problem.forward);
+        } catch (const std::logic_error& error) {
+            return error.what();
+        }
+        return "no error";
+    };
+    using Problem = AttentionProblem<float>;
+    EXPECT_EQ(message([](Problem&) {}), "no error");
+    EXPECT_NE(message([](Problem& p) { p.forward.k = p.forward.k.slice(2, 0, 3); }).find("k is float32 [8, 2, 3]"),
+              std::string::npos);
+    EXPECT_NE(message([](Problem& p) {
+                  p.forward.terms.key_table.row_of_distance.as<std::int32_t>()[0] = 99;
+              }).find("key_table: distance -3 maps to row 99 of 5"),
+              std::string::npos);
+    EXPECT_NE(message([](Problem& p) { p.forward.q_rows.offsets.as<std::int32_t>()[1] = 9; }).find("fall at sequence"),
+              std::string::npos);
+    EXPECT_NE(message([](Problem& p) { p.forward.dropout.probability = 1.0F; }).find("leaves nothing"),
+              std::string::npos);
+    EXPECT_NE(message([](Problem& p) { p.forward.arena = nullptr; }).find("arena"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace locus

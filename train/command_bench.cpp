@@ -1,0 +1,235 @@
+// locus bench: the speed of training steps, beside the peak of the processor in the same seconds. On shared machines both swing together; their
+// ratio does not.
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <vector>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "kernels/fma_peak.h"
+#include "kernels/isa.h"
+#include "kernels/random.h"
+#include "model/cost.h"
+#include "train/commands.h"
+#include "train/configuration.h"
+#include "train/error.h"
+#include "train/optimizer.h"
+#include "train/plan.h"
+#include "train/prepared_data.h"
+#include "train/progress_line.h"
+#include "train/signals.h"
+#include "train/threads.h"
+#include "train/training_step.h"
+
+namespace locus {
+
+namespace {
+
+constexpr double peak_seconds = 0.05;           // how long each measurement of the peak takes
+constexpr std::uint32_t stream_benchmark = 65;  // beside those of kernels/random.h
+
+struct StepTime {
+    double seconds = 0;  // of the whole step
+    StepPhases phases;
+    double peak = 0;  // GFLOP/s, just before and after the step
+};
+
+double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    const std::size_t half = values.size() / 2;
+    return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+double measure_peak() {
+    double gflops = 0;
+    fma_peak({.seconds = peak_seconds, .gflops = &gflops});
+    return gflops;
+}
+
+/// Full sequences of random ordinary tokens, the configured share of them masked.
+TokenBatch random_batch(const Settings& settings, std::int64_t vocabulary, std::uint32_t number) {
+    TokenBatch batch;
+    const std::int64_t length = settings.data.sequence_length, rows = length * settings.train.batch_size;
+    const auto specials = static_cast<std::int64_t>(std::min<std::int64_t>(5, vocabulary - 1));
+    for (std::int64_t row = 0; row < rows; ++row) {
+        const Philox4 bits =
+            philox({settings.run.seed, stream_benchmark}, {static_cast<std::uint32_t>(row), number, 0, 0});
+        const auto token =
+            static_cast<std::int32_t>(specials + below(bits[0], static_cast<std::uint32_t>(vocabulary - specials)));
+        batch.ids.push_back(token);
+        if (uniform(bits[1]) >= settings.data.masking.probability) continue;
+        batch.masked_rows.push_back(static_cast<std::int32_t>(row));
+        batch.targets.push_back(token);
+    }
+    for (std::int64_t start = 0; start <= rows; start += length)
+        batch.offsets.push_back(static_cast<std::int32_t>(start));
+    return batch;
+}
+
+/// Where the micro-batches of a step come from.
+class BatchSource {
+public:
+    BatchSource(const Settings& settings, bool corpus) : settings_(settings) {
+        if (!corpus) return;
+        prepared_ = prepare_data(settings, [](std::string_view what, std::int64_t done, std::int64_t total) {
+            check_signals();
+            ProgressLine::show_activity(std::string(what), done, total);
+        });
+        ProgressLine::clear();
+    }
+
+    std::int64_t vocabulary() const {
+        return prepared_ ? prepared_->tokenizer->vocab_size() : planned_vocabulary(settings_).size;
+    }
+    std::vector<TokenBatch> micro_batches(std::int64_t step, std::int64_t vocabulary) const {
+        const std::int64_t accumulation = settings_.train.gradient_accumulation, size = settings_.train.batch_size;
+        std::vector<TokenBatch> batches(static_cast<std::size_t>(accumulation));
+        for (std::int64_t n = 0; n < accumulation; ++n) {
+            const std::int64_t number = step * accumulation + n;
+            TokenBatch& batch = batches[static_cast<std::size_t>(n)];
+            if (prepared_) {
+                prepared_->train->training(number * size, size, batch);
+            } else {
+                batch = random_batch(settings_, vocabulary, static_cast<std::uint32_t>(number));
+            }
+        }
+        return batches;
+    }
+
+private:
+    const Settings& settings_;
+    std::optional<PreparedData> prepared_;
+};
+
+StepPhases difference(const StepPhases& after, const StepPhases& before) {
+    return {after.forward - before.forward, after.backward - before.backward, after.optimizer - before.optimizer};
+}
+
+StepTime time_step(TrainingStep& training, std::int64_t step, const std::vector<TokenBatch>& batches) {
+    using Clock = std::chrono::steady_clock;
+    StepTime time;
+    const double peak_before = measure_peak();
+    const StepPhases before = training.phases();
+    const Clock::time_point start = Clock::now();
+    training.run(step, batches);
+    time.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    time.phases = difference(training.phases(), before);
+    time.peak = (peak_before + measure_peak()) / 2;
+    return time;
+}
+
+/// Medians over the steps.
+struct Summary {
+    std::string processor, isa, precision;
+    int threads = 0;
+    std::int64_t steps = 0, parameters = 0, tokens = 0;
+    double seconds = 0, tokens_per_second = 0, gflops = 0, peak_gflops = 0, share_of_peak = 0;
+    StepPhases phases;
+};
+
+Summary summarise(const std::vector<StepTime>& times, double tokens, double flops) {
+    const auto median_of = [&](auto figure) {
+        std::vector<double> values;
+        for (const StepTime& time : times) values.push_back(figure(time));
+        return median(values);
+    };
+    Summary summary;
+    summary.steps = static_cast<std::int64_t>(times.size());
+    summary.seconds = median_of([](const StepTime& time) { return time.seconds; });
+    summary.tokens_per_second = median_of([&](const StepTime& time) { return tokens / time.seconds; });
+    summary.gflops = median_of([&](const StepTime& time) { return flops / time.seconds / 1e9; });
+    summary.peak_gflops = median_of([](const StepTime& time) { return time.peak; });
+    summary.share_of_peak = median_of([&](const StepTime& time) { return flops / time.seconds / 1e9 / time.peak; });
+    summary.phases.forward = median_of([](const StepTime& time) { return time.phases.forward; });
+    summary.phases.backward = median_of([](const StepTime& time) { return time.phases.backward; });
+    summary.phases.optimizer = median_of([](const StepTime& time) { return time.phases.optimizer; });
+    return summary;
+}
+
+void print_json(const Summary& summary) {
+    const nlohmann::ordered_json json = {
+        {"processor", summary.processor},
+        {"isa", summary.isa},
+        {"threads", summary.threads},
+        {"precision", summary.precision},
+        {"parameters", summary.parameters},
+        {"steps", summary.steps},
+        {"tokens_per_step", summary.tokens},
+        {"seconds_per_step", summary.seconds},
+        {"tokens_per_second", summary.tokens_per_second},
+        {"gflops", summary.gflops},
+        {"peak_gflops", summary.peak_gflops},
+        {"share_of_peak", summary.share_of_peak},
+        {"forward_seconds", summary.phases.forward},
+        {"backward_seconds", summary.phases.backward},
+        {"optimizer_seconds", summary.phases.optimizer},
+    };
+    fmt::print("{}\n", json.dump(2));
+}
+
+void print_text(const Summary& summary) {
+    const auto phase = [&](const char* name, double seconds) {
+        fmt::print("  {:<16} {:>9.2f} ms {:>5.1f}%\n", name, 1e3 * seconds, 100 * seconds / summary.seconds);
+    };
+    fmt::print("processor          {}, {}, {} threads\n", summary.processor, summary.isa, summary.threads);
+    fmt::print("model              {} parameters, {}\n", with_separators(summary.parameters), summary.precision);
+    fmt::print("step               {:.2f} ms for {} tokens (median of {} steps)\n", 1e3 * summary.seconds,
+               with_separators(summary.tokens), summary.steps);
+    phase("forward", summary.phases.forward);
+    phase("backward", summary.phases.backward);
+    phase("optimizer", summary.phases.optimizer);
+    fmt::print("speed              {}tokens/s, {:.1f} GFLOP/s\n", quantity_text(summary.tokens_per_second) + " ",
+               summary.gflops);
+    fmt::print(
+        "peak               {:.1f} GFLOP/s of float32 multiply-adds in the same seconds; share reached {:.1f}%\n",
+        summary.peak_gflops, 100 * summary.share_of_peak);
+}
+
+/// Arithmetic of a step of full sequences, the expected share of them masked.
+double step_flops(const ModelSettings& model, const std::vector<TokenBatch>& batches, std::int64_t length) {
+    double flops = 0;
+    for (const TokenBatch& batch : batches) flops += 3 * forward_flops(model, batch.rows(), length, batch.masked());
+    return flops;
+}
+
+}  // namespace
+
+int run_bench(const BenchCommand& command) {
+    const SignalGuard guard;
+    Settings settings = read_configuration(command.configuration, command.overrides);
+    const int threads = use_threads(settings.run.threads);
+    settings.train.steps = std::max(settings.train.steps, command.warmup + command.steps);
+    const BatchSource source(settings, command.corpus);
+    settings.model.vocab_size = source.vocabulary();
+    MaskedLanguageModel model(settings.model, dtype_of_precision(settings.run.precision));
+    model.initialize(settings.run.seed);
+    Optimizer optimizer(settings.train.optimizer, model.parameters());
+    TrainingStep training(settings, model, optimizer);
+    std::vector<StepTime> times;
+    double tokens = 0, flops = 0;
+    for (std::int64_t step = 1; step <= command.warmup + command.steps; ++step) {
+        const std::vector<TokenBatch> batches = source.micro_batches(step, settings.model.vocab_size);
+        const StepTime time = time_step(training, step, batches);
+        ProgressLine::show_activity("step", step, command.warmup + command.steps);
+        if (step <= command.warmup) continue;
+        times.push_back(time);
+        for (const TokenBatch& batch : batches) tokens += static_cast<double>(batch.rows());
+        flops += step_flops(settings.model, batches, settings.data.sequence_length);
+    }
+    ProgressLine::clear();
+    const double steps = static_cast<double>(command.steps);
+    Summary summary = summarise(times, tokens / steps, flops / steps);
+    summary.processor = processor_name();
+    summary.isa = name_of(isa());
+    summary.precision = settings.run.precision;
+    summary.threads = threads;
+    summary.parameters = model.parameters().count();
+    summary.tokens = static_cast<std::int64_t>(tokens / steps);
+    command.json ? print_json(summary) : print_text(summary);
+    return exit_done;
+}
+
+}  // namespace locus

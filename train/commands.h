@@ -1,0 +1,95 @@
+#pragma once
+// The commands of the program: what each is asked to do, as plain data, and the function that does it. command_line.h reads the one and calls
+// the other. Each returns an exit code and throws the errors of error.h.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace locus {
+
+/// locus train CONFIG [--set key=value ...] [--resume] [--dry-run]
+struct TrainCommand {
+    std::string configuration;
+    std::vector<std::string> overrides;
+    bool resume = false;
+    bool dry_run = false;  // reads and checks everything, prints the plan, trains nothing
+};
+int run_train(const TrainCommand& command);
+
+/// locus evaluate MODEL --text FILE... [--lengths 64,128] [--csv OUT]
+struct EvaluateCommand {
+    std::string model;
+    std::vector<std::string> text;
+    std::vector<std::int64_t> lengths;  // tokens of a sequence; empty: the training length
+    std::string csv;                    // empty: none
+    std::int64_t samples = 0;           // sequences per length; 0: all
+    std::uint32_t seed = 0;             // of the confidence interval
+    std::int64_t threads = 0;
+};
+int run_evaluate(const EvaluateCommand& command);
+
+/// locus fill MODEL TEXT [--top 5]
+struct FillCommand {
+    std::string model, text;
+    std::int64_t top = 5;
+    std::int64_t threads = 0;
+};
+int run_fill(const FillCommand& command);
+
+/// locus forward MODEL --input IN.safetensors --output OUT.safetensors
+struct ForwardCommand {
+    std::string model, input, output;
+    std::int64_t threads = 0;
+};
+int run_forward(const ForwardCommand& command);
+
+/// locus tokenizer train FILES... --output DIR
+struct TokenizerTrainCommand {
+    std::vector<std::string> files;
+    std::string output;
+    std::string type = "wordpiece";
+    std::int64_t vocab_size = 8192;
+    bool cased = false;         // keep capitals
+    bool keep_accents = false;  // keep accents
+    bool join_chinese = false;  // do not make each Chinese character a word
+    double character_coverage = 0.9995;
+    std::string encoding = "utf8", invalid_utf8 = "error", field = "text";
+    std::int64_t threads = 0;
+};
+int run_tokenizer_train(const TokenizerTrainCommand& command);
+
+/// locus tokenizer encode TOKENIZER [TEXT] [--ids]: lines of standard input when there is no text
+struct TokenizerEncodeCommand {
+    std::string tokenizer, text;
+    bool has_text = false;
+    bool ids = false;  // numbers instead of tokens
+};
+int run_tokenizer_encode(const TokenizerEncodeCommand& command);
+
+/// locus tokenizer decode TOKENIZER [IDS...]: lines of standard input when there are no ids
+struct TokenizerDecodeCommand {
+    std::string tokenizer;
+    std::vector<std::int64_t> ids;
+};
+int run_tokenizer_decode(const TokenizerDecodeCommand& command);
+
+/// locus info CONFIG|MODEL
+struct InfoCommand {
+    std::string subject;
+    std::vector<std::string> overrides;  // of a CONFIG
+};
+int run_info(const InfoCommand& command);
+
+/// locus bench CONFIG [--steps N] [--set key=value ...] [--json]
+struct BenchCommand {
+    std::string configuration;
+    std::vector<std::string> overrides;
+    std::int64_t steps = 20;
+    std::int64_t warmup = 3;  // steps before the measured ones
+    bool corpus = false;      // the configuration's own text instead of random tokens
+    bool json = false;
+};
+int run_bench(const BenchCommand& command);
+
+}  // namespace locus

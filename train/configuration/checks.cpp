@@ -1,0 +1,193 @@
+#include "train/configuration/checks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "model/error.h"
+#include "model/position/position_encoding.h"
+#include "train/configuration/values.h"
+
+namespace locus {
+
+namespace {
+
+/// One pass over a configuration: the settings, what was given, and where mistakes go.
+struct Check {
+    Settings& settings;
+    const GivenKeys& given;
+    Mistakes& mistakes;
+
+    void tell(std::initializer_list<const char*> keys, const std::string& what) const {
+        mistakes.add(given.place(keys), what);
+    }
+};
+
+void complete_run(const Check& check, const std::string& stem) {
+    RunSettings& run = check.settings.run;
+    if (!check.given.has("run.name")) run.name = stem;
+    const bool plain =
+        !run.name.empty() && run.name != "." && run.name != ".." && run.name.find('/') == std::string::npos;
+    if (!plain && check.given.usable({"run.name"})) {
+        check.tell(
+            {"run.name"},
+            fmt::format("run.name: \"{}\" cannot name a folder; run.directory says where the folder lies", run.name));
+    }
+    if (check.given.usable({"run.device"}) && run.device == "cuda") {
+        check.tell({"run.device"}, "run.device: this build of locus has no CUDA; write cpu or auto");
+    }
+    if (check.given.usable({"run.device"}) && run.device == "auto") run.device = "cpu";
+    if (check.given.usable({"run.precision"}) && run.precision == "bfloat16") {
+        check.tell({"run.precision"},
+                   "run.precision: bfloat16 is not available on the CPU in this version; write float32");
+    }
+}
+
+void check_corpus(const Check& check) {
+    const DataSettings& data = check.settings.data;
+    if (!check.given.usable({"data.train", "data.valid"})) return;
+    const bool synthetic = data.synthetic.enabled, files = !data.train.empty(), valid = !data.valid.empty();
+    if (synthetic && (files || valid)) {
+        const char* key = files ? "data.train" : "data.valid";
+        check.tell(
+            {key, "data.synthetic"},
+            fmt::format(
+                "{} and data.synthetic are both given; training reads files or the synthetic corpus, so remove one",
+                key));
+    }
+    if (!synthetic && files && !valid) {
+        check.tell({"data.train"},
+                   "data.train is given without data.valid; training needs held-out text to validate on");
+    }
+    if (!synthetic && !files) {
+        check.tell({"data.train", "data.synthetic", "data"},
+                   "data: neither data.train (a list of files) nor data.synthetic ({} for its defaults) is given");
+    }
+}
+
+void check_tokenizer(const Check& check) {
+    const bool has_path = !check.settings.data.tokenizer.path.empty();
+    const bool has_model = !check.settings.train.init_from.empty();
+    if (!has_path && !has_model) return;
+    const char* source = has_path ? "data.tokenizer.path" : "train.init_from";
+    for (const char* key :
+         {"type", "vocab_size", "lowercase", "strip_accents", "split_chinese", "character_coverage"}) {
+        const std::string path = fmt::format("data.tokenizer.{}", key);
+        if (!check.given.has(path)) continue;
+        check.tell({path.c_str()},
+                   fmt::format("{} has no effect beside {}, which brings a finished tokenizer; remove one of them",
+                               path, source));
+    }
+}
+
+void check_masking(const Check& check) {
+    const MaskingSettings& masking = check.settings.data.masking;
+    if (!check.given.usable({"data.masking.mask", "data.masking.random", "data.masking.keep"})) return;
+    const double sum = masking.mask + masking.random + masking.keep;
+    if (std::abs(sum - 1.0) <= 1e-6) return;
+    check.tell({"data.masking.mask", "data.masking.random", "data.masking.keep"},
+               fmt::format("data.masking: mask {}, random {} and keep {} add up to {}, and must add up to 1",
+                           write_number(masking.mask), write_number(masking.random), write_number(masking.keep),
+                           fmt::format("{:.6g}", sum)));
+}
+
+void check_shape(const Check& check) {
+    const ModelSettings& model = check.settings.model;
+    if (!check.given.usable({"model.hidden", "model.heads"}) || model.hidden % model.heads == 0) return;
+    check.tell({"model.heads", "model.hidden"},
+               fmt::format("model.hidden {} is not a multiple of model.heads {}", model.hidden, model.heads));
+}
+
+/// Asks each encoding for its promise, which also checks its options.
+void check_positions(const Check& check) {
+    ModelSettings& model = check.settings.model;
+    const std::int64_t length = check.settings.data.sequence_length;
+    if (!check.given.has("model.max_length")) model.max_length = std::max(model.max_length, length);
+    if (!check.given.usable(
+            {"model.position", "model.hidden", "model.heads", "model.max_length", "data.sequence_length"}))
+        return;
+    if (model.hidden % model.heads != 0) return;
+    for (std::size_t i = 0; i < model.position.size(); ++i) {
+        PositionSettings& position = model.position[i];
+        if (position.options.empty()) position = default_position(position.encoding);
+        const Place place = i < check.given.encodings.size() ? check.given.encodings[i] : check.given.whole;
+        try {
+            const std::int64_t longest = find_encoding(position.encoding)->make(model, position)->longest_sequence();
+            if (longest == 0 || longest >= length) continue;
+            check.tell(
+                {"data.sequence_length", "model.max_length", "model.position"},
+                fmt::format(
+                    "data.sequence_length {} is longer than the {} positions that the encoding {} takes "
+                    "(model.max_length "
+                    "{}): raise model.max_length, shorten the sequences, or choose what happens beyond the table",
+                    length, longest, position.encoding, model.max_length));
+        } catch (const ModelError& error) {
+            check.mistakes.add(place, error.what());
+        }
+    }
+}
+
+void complete_schedule(const Check& check) {
+    const TrainSettings& train = check.settings.train;
+    ScheduleSettings& schedule = check.settings.train.schedule;
+    if (!check.given.usable({"train.steps", "train.schedule.warmup", "train.schedule.decay", "train.schedule.type"}))
+        return;
+    if (schedule.warmup == -1) schedule.warmup = std::min<std::int64_t>(200, train.steps / 10);
+    if (schedule.decay == -1) schedule.decay = train.steps / 5;
+    if (schedule.warmup > train.steps) {
+        check.tell({"train.schedule.warmup", "train.steps"},
+                   fmt::format("train.schedule.warmup {} is longer than train.steps {}", schedule.warmup, train.steps));
+    } else if (schedule.type == "warmup_stable_decay" && schedule.warmup + schedule.decay > train.steps) {
+        check.tell(
+            {"train.schedule.decay", "train.schedule.warmup", "train.steps"},
+            fmt::format("train.schedule.warmup {} and train.schedule.decay {} are together longer than train.steps {}",
+                        schedule.warmup, schedule.decay, train.steps));
+    }
+}
+
+void check_training(const Check& check) {
+    const TrainSettings& train = check.settings.train;
+    if (check.given.usable({"train.early_stop", "train.evaluate_every"}) && train.early_stop > 0 &&
+        train.evaluate_every == 0) {
+        check.tell({"train.early_stop", "train.evaluate_every"},
+                   fmt::format("train.early_stop {} never applies when train.evaluate_every is 0: there is only the "
+                               "first and the last "
+                               "validation",
+                               train.early_stop));
+    }
+    if (!check.given.usable({"train.batch_size", "train.gradient_accumulation", "data.sequence_length"})) return;
+    const double sequences = static_cast<double>(train.batch_size) * static_cast<double>(train.gradient_accumulation);
+    const double tokens =
+        static_cast<double>(train.batch_size) * static_cast<double>(check.settings.data.sequence_length);
+    constexpr double most = std::numeric_limits<std::int32_t>::max();
+    if (tokens > most) {
+        check.tell({"train.batch_size", "data.sequence_length"},
+                   fmt::format("train.batch_size {} times data.sequence_length {} is more tokens than a micro-batch "
+                               "can hold (2147483647)",
+                               train.batch_size, check.settings.data.sequence_length));
+    } else if (sequences > most) {
+        check.tell(
+            {"train.gradient_accumulation", "train.batch_size"},
+            fmt::format(
+                "train.batch_size {} times train.gradient_accumulation {} is more sequences than a step can hold",
+                train.batch_size, train.gradient_accumulation));
+    }
+}
+
+}  // namespace
+
+void check_and_complete(Settings& settings, const std::string& stem, const GivenKeys& given, Mistakes& mistakes) {
+    const Check check{settings, given, mistakes};
+    complete_run(check, stem);
+    check_corpus(check);
+    check_tokenizer(check);
+    check_masking(check);
+    check_shape(check);
+    check_positions(check);
+    complete_schedule(check);
+    check_training(check);
+}
+
+}  // namespace locus

@@ -1,0 +1,49 @@
+#include "train/not_finite.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+namespace locus {
+namespace {
+
+template <class T>
+bool all_finite_of(const T* values, std::int64_t count) {
+    return std::all_of(values, values + count, [](T value) { return std::isfinite(value); });
+}
+
+}  // namespace
+
+bool all_finite(const Tensor& tensor) {
+    if (tensor.dtype == DType::float64) return all_finite_of(tensor.as<double>(), tensor.count());
+    return all_finite_of(tensor.as<float>(), tensor.count());
+}
+
+std::string first_bad_parameter(const Parameters& parameters) {
+    for (const Parameter& parameter : parameters.all())
+        if (!all_finite(parameter.value)) return "parameter " + parameter.name;
+    return {};
+}
+
+std::string first_bad_gradient(const Parameters& parameters) {
+    for (const Parameter& parameter : parameters.all())
+        if (!all_finite(parameter.gradient)) return "gradient of " + parameter.name;
+    return {};
+}
+
+std::string first_bad_activation(const MaskedLanguageModel& model, const ModelInput& input, const RunMode& mode,
+                                 Arena& arena) {
+    std::string found;
+    Tape tape(arena);
+    tape.set_recording(false);
+    model.encode(tape, input, mode, [&](std::int64_t layer, const Tensor& hidden) {
+        if (!found.empty() || all_finite(hidden)) return;
+        found = layer == 0 ? "output of the embeddings"
+                           : fmt::format("output of layer {} of {}", layer, model.settings().layers);
+    });
+    return found;
+}
+
+}  // namespace locus

@@ -1,0 +1,98 @@
+#include "train/plan.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "data/tokenizer.h"
+#include "model/cost.h"
+#include "train/configuration/values.h"
+#include "train/model_folder.h"
+#include "train/progress_line.h"
+
+namespace locus {
+
+namespace {
+
+std::string option_text(const OptionValue& value) {
+    if (const bool* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
+    if (const auto* integer = std::get_if<std::int64_t>(&value)) return std::to_string(*integer);
+    if (const double* number = std::get_if<double>(&value)) return write_number(*number);
+    return std::get<std::string>(value);
+}
+
+std::string mebibytes(std::int64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0); }
+
+}  // namespace
+
+DType dtype_of_precision(const std::string& precision) {
+    return precision == "float64" ? DType::float64 : DType::float32;
+}
+
+PlannedVocabulary planned_vocabulary(const Settings& settings) {
+    const TokenizerSettings& tokenizer = settings.data.tokenizer;
+    std::filesystem::path folder = tokenizer.path;
+    if (folder.empty() && !settings.train.init_from.empty()) folder = resolve_model_folder(settings.train.init_from);
+    if (!folder.empty()) return {load_tokenizer(folder)->vocab_size(), true};
+    constexpr std::int64_t bytes_and_specials = 256 + 5;
+    if (tokenizer.type == "bytes") return {bytes_and_specials, true};
+    return {tokenizer.vocab_size, false};
+}
+
+std::string with_separators(std::int64_t value) {
+    std::string digits = std::to_string(value);
+    const std::size_t first = value < 0 ? 1 : 0;
+    for (std::size_t i = digits.size(); i > first + 3; i -= 3) digits.insert(i - 3, ",");
+    return digits;
+}
+
+std::string describe_positions(const ModelSettings& model) {
+    std::string text;
+    for (const PositionSettings& position : model.position) {
+        std::string options;
+        for (const auto& [name, value] : position.options) {
+            options += fmt::format("{}{}: {}", options.empty() ? "" : ", ", name, option_text(value));
+        }
+        text += fmt::format("{}{}{}", text.empty() ? "" : " + ", position.encoding,
+                            options.empty() ? "" : " (" + options + ")");
+    }
+    return text;
+}
+
+std::string describe_model(const MaskedLanguageModel& model) {
+    const ModelSettings& settings = model.settings();
+    const std::int64_t longest = model.longest_sequence();
+    std::string text = fmt::format(
+        "model              {}: {} layers, hidden {}, {} heads of {}, feed-forward {}, vocabulary {}\n"
+        "position           {}\n"
+        "longest sequence   {}\n"
+        "parameters         {}\n",
+        settings.architecture, settings.layers, settings.hidden, settings.heads, settings.hidden / settings.heads,
+        settings.feed_forward, with_separators(settings.vocab_size), describe_positions(settings),
+        longest == 0 ? "any" : with_separators(longest) + " tokens", with_separators(model.parameters().count()));
+    for (const auto& [part, count] : parameters_by_part(model))
+        text += fmt::format("  {:<36} {:>14}\n", part, with_separators(count));
+    std::int64_t decayed = 0;
+    for (const Parameter& parameter : model.parameters().all())
+        decayed += parameter.decay ? parameter.value.count() : 0;
+    return text + fmt::format("trained            all of them, by the masked-LM loss; weight decay acts on {}\n",
+                              with_separators(decayed));
+}
+
+std::string describe_cost(const ModelSettings& model, const Settings& settings) {
+    const std::int64_t length = settings.data.sequence_length, batch = settings.train.batch_size;
+    const double share = settings.data.masking.probability;
+    constexpr std::int64_t tokens = 1'000'000;
+    const auto masked = static_cast<std::int64_t>(share * static_cast<double>(tokens));
+    const double forward = forward_flops(model, tokens, length, masked) / static_cast<double>(tokens);
+    MemoryEstimate memory = training_memory(model, batch, length, share);
+    const std::int64_t scale = settings.run.precision == "float64" ? 2 : 1;
+    return fmt::format(
+        "arithmetic         {}FLOP per token forward, {}FLOP per token of a training step (sequences of {}, {:.3g}% "
+        "masked)\n"
+        "memory             about {} for parameters, gradients and moments, {} for activations (batch of {} x {})\n",
+        quantity_text(forward), quantity_text(3 * forward), length, 100 * share,
+        mebibytes(scale * memory.parameters_and_optimizer), mebibytes(scale * memory.activations), batch, length);
+}
+
+}  // namespace locus

@@ -1,0 +1,34 @@
+#pragma once
+// What a configuration will make, said before anything is made: for info, train --dry-run and bench.
+
+#include <cstdint>
+#include <string>
+
+#include "model/masked_language_model.h"
+#include "train/settings.h"
+
+namespace locus {
+
+/// The arithmetic that run.precision names.
+DType dtype_of_precision(const std::string& precision);
+
+/// Size of the vocabulary before any text was read: exact for a finished tokenizer and for bytes, else what was asked for.
+struct PlannedVocabulary {
+    std::int64_t size = 0;
+    bool is_exact = false;
+};
+PlannedVocabulary planned_vocabulary(const Settings& settings);
+
+/// Several lines: shape, position encodings, longest sequence, parameters by part, what is trained.
+std::string describe_model(const MaskedLanguageModel& model);
+
+/// Several lines: arithmetic per token and memory of a training step.
+std::string describe_cost(const ModelSettings& model, const Settings& settings);
+
+/// "absolute (beyond: error, hier_alpha: 0.4)", joined by " + ".
+std::string describe_positions(const ModelSettings& model);
+
+/// "2,097,152".
+std::string with_separators(std::int64_t value);
+
+}  // namespace locus
