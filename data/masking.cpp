@@ -12,7 +12,7 @@
 namespace locus {
 namespace {
 
-constexpr std::uint32_t draw_order = 0, draw_replacement = 1, draw_length = 2;
+constexpr std::uint32_t draw_order = 0, draw_replacement = 1, draw_length = 2, draw_count = 3;
 
 /// Working memory of apply(), kept per thread so that a step allocates nothing.
 struct Scratch {
@@ -136,7 +136,8 @@ void Masking::apply(const std::vector<std::int32_t>& ids, std::uint32_t seed, st
     for (std::size_t word = 0; word < scratch.words.size(); ++word)
         maskable += scratch.ends[word] - scratch.words[word];
     if (maskable == 0) return;
-    const auto wanted = std::llround(settings_.probability * static_cast<double>(maskable));
+    const double u = uniform(philox({seed, stream_masking}, {0, draw_count, sample, epoch})[0]);
+    const auto wanted = static_cast<std::int64_t>(settings_.probability * static_cast<double>(maskable) + u);
     choose(std::max<std::int64_t>(1, wanted), seed, epoch, sample);
     for (std::size_t word = 0; word < scratch.words.size(); ++word) {
         if (scratch.taken[word] == 0) continue;

@@ -1,14 +1,15 @@
 #pragma once
 // Masked-LM corruption: which tokens are to be predicted, and what stands in their place.
 //
-//   chosen    max(1, round(probability * maskable)) tokens, maskable = all but special tokens;  by token, by whole word, or by span
+//   chosen    max(1, floor(probability * maskable + u)) tokens, maskable = all but special tokens, u uniform in [0, 1) so that the share
+//             is exact on average for any sample length;  by token, by whole word, or by span
 //             (1..longest_span words, with probability proportional to 1/length); whole words only, in random order, passing over those
 //             that would exceed the count; only the very first may exceed it
 //   in place  of each chosen token: [MASK] with probability `mask`, a random ordinary token with `random`, itself with `keep`
 //             (ordinary: neither special nor a reserved entry such as [unused7])
 //
 // A pure function of (seed, epoch, sample): philox key (seed, stream_masking), counter (position, draw, sample, epoch); draw 0: order of
-// the words, 1: what stands in place, 2: length of a span. A sample without a maskable token has no target.
+// the words, 1: what stands in place, 2: length of a span, 3: u. A sample without a maskable token has no target.
 // paper     Devlin et al. 2019, section 3.1; whole words: its 2019 update; spans: Joshi et al. 2020, arXiv:1907.10529
 
 #include <cstdint>

@@ -292,6 +292,10 @@ TokenizerDescription read_tokenizer_json(const fs::path& folder) {
             description.rules = rules_of_config(config, config_path);
         description.rules.clean_text = clean_text;
         description.longest_word = file["model"].value("max_input_chars_per_word", description.longest_word);
+        if (description.longest_word < 1) {
+            throw DataError(fmt::format("{}: max_input_chars_per_word is {}, it should be at least 1", path.string(),
+                                        description.longest_word));
+        }
     }
     description.special = find_specials(config, ids, path);
     check_added_tokens(file, description, path);

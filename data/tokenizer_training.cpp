@@ -22,14 +22,16 @@ TrainedTokenizer train_on_words(const TokenizerSettings& settings, const std::ve
                                 const DataSettings& data, const ProgressReport& progress) {
     const TokenizerDescription defaults;
     WordCounter counter(rules_of(settings), defaults.longest_word);
-    read_corpus(files, data, [&](std::string_view text, bool) { counter.add(text); }, progress);
+    read_corpus(
+        files, data, [&](std::string_view text, bool) { counter.add(text); }, progress);
     return train_wordpiece(counter.finish(), settings, progress);
 }
 
 TrainedTokenizer train_on_characters(const TokenizerSettings& settings, const std::vector<std::filesystem::path>& files,
                                      const DataSettings& data, const ProgressReport& progress) {
     CharacterCounter counter({false, false, settings.strip_accents, settings.lowercase});
-    read_corpus(files, data, [&](std::string_view text, bool) { counter.add(text); }, progress);
+    read_corpus(
+        files, data, [&](std::string_view text, bool) { counter.add(text); }, progress);
     return train_characters(counter.finish(), settings);
 }
 
@@ -41,7 +43,8 @@ TrainedTokenizer train_tokenizer(const TokenizerSettings& settings, const std::v
     if (settings.type == "wordpiece") return train_on_words(settings, files, data, progress);
     if (settings.type == "characters") return train_on_characters(settings, files, data, progress);
     if (settings.type != "bytes") {
-        throw DataError(fmt::format("tokenizer type {} is not known; choose wordpiece, characters or bytes", settings.type));
+        throw DataError(
+            fmt::format("tokenizer type {} is not known; choose wordpiece, characters or bytes", settings.type));
     }
     VocabularyReport report;
     report.alphabet = 256;

@@ -17,7 +17,7 @@ struct VocabularyReport {
     std::int64_t characters_in_text = 0;         // how many different ones; bytes: 0, nothing is counted
     std::int64_t alphabet = 0;                   // how many of these the vocabulary has
     double character_coverage = 0.0;             // reached: the share of the text that is of the alphabet
-    double unknown_rate = 0.0;        // tokens of the training text that become [UNK]
+    double unknown_rate = 0.0;                   // tokens of the training text that become [UNK]
     std::vector<std::pair<std::string, std::int64_t>> commonest_unknown;  // characters, ten at most
 };
 

@@ -30,16 +30,18 @@ void check_settings(const TokenizerSettings& settings) {
 
 void check_size(std::size_t needed, std::size_t alphabet, const TokenizerSettings& settings) {
     if (static_cast<std::int64_t>(needed) <= settings.vocab_size) return;
-    throw DataError(fmt::format("vocab_size {} is too small: the 5 special tokens and the {} characters that cover {} of the text "
-                                "(character_coverage) need {} tokens; ask for that many, or for less coverage",
-                                settings.vocab_size, alphabet, settings.character_coverage, needed));
+    throw DataError(
+        fmt::format("vocab_size {} is too small: the 5 special tokens and the {} characters that cover {} of the text "
+                    "(character_coverage) need {} tokens; ask for that many, or for less coverage",
+                    settings.vocab_size, alphabet, settings.character_coverage, needed));
 }
 
 VocabularyReport report_on(const CharacterCounts& counts, std::size_t alphabet) {
     VocabularyReport report;
     report.characters_in_text = static_cast<std::int64_t>(counts.size());
     report.alphabet = static_cast<std::int64_t>(alphabet);
-    const std::int64_t covered = total_of(CharacterCounts(counts.begin(), counts.begin() + static_cast<std::ptrdiff_t>(alphabet)));
+    const std::int64_t covered =
+        total_of(CharacterCounts(counts.begin(), counts.begin() + static_cast<std::ptrdiff_t>(alphabet)));
     report.character_coverage = static_cast<double>(covered) / static_cast<double>(total_of(counts));
     for (std::size_t i = alphabet; i < std::min(counts.size(), alphabet + listed_unknown_characters); ++i) {
         report.commonest_unknown.emplace_back(utf8(counts[i].first), counts[i].second);

@@ -17,9 +17,9 @@ using WordCount = std::pair<std::string, std::int64_t>;
 
 struct WordCounts {
     std::vector<WordCount> words;  // commonest first, equally common ones by bytes
-    std::int64_t total = 0;       // occurrences of all words, too long and dropped ones included
-    std::int64_t too_long = 0;    // occurrences of words beyond the limit, which are not among `words`
-    std::int64_t dropped = 0;     // occurrences of rare words that did not fit into the table
+    std::int64_t total = 0;        // occurrences of all words, too long and dropped ones included
+    std::int64_t too_long = 0;     // occurrences of words beyond the limit, which are not among `words`
+    std::int64_t dropped = 0;      // occurrences of rare words that did not fit into the table
 };
 
 /// Memory: the batch at hand, and `most_words` distinct words; when more turn up, those seen once so far are dropped, then those seen twice,

@@ -59,7 +59,8 @@ public:
                 continue;
             }
             join(best.pair);
-            progress("learning word pieces", static_cast<std::int64_t>(pieces_.size()), static_cast<std::int64_t>(vocab_size));
+            progress("learning word pieces", static_cast<std::int64_t>(pieces_.size()),
+                     static_cast<std::int64_t>(vocab_size));
         }
     }
 
@@ -151,7 +152,8 @@ private:
     std::span<const WordCount> words_;
     std::vector<std::string>& pieces_;
     std::unordered_map<std::string, Id> id_of_;
-    std::vector<Id> symbols_;  // of all words, one after the other; joined ones leave free places at the end of their word
+    std::vector<Id>
+        symbols_;  // of all words, one after the other; joined ones leave free places at the end of their word
     std::vector<std::size_t> begins_;
     std::vector<std::uint32_t> lengths_;
     std::unordered_map<Pair, PairUse, PairHash> pairs_;

@@ -126,6 +126,7 @@ void finish_queries(const Pass<T>& pass, const ForwardTask& task, int64_t i0, co
         const bool nothing = running.sum == T{0};
         const T factor = nothing ? T{0} : T{1} / running.sum;
         T* const to = out.of(row, task.head).data;
+        if (i0 + i + rows_ahead < task.q_end) fetch_row<true>(to + rows_ahead * out.stride, pass.terms.head_dim);
         for (int64_t c = 0; c < pass.terms.head_dim; ++c) to[c] = factor * memory.out[i * pass.terms.width + c];
         log_sum_exp[row * pass.heads + task.head] =
             nothing ? minus_infinity<T> : running.maximum + std::log(running.sum);
@@ -429,6 +430,7 @@ void write_rows(Rows<T> to, const T* from, int64_t rows, const Terms<T>& terms, 
     for (int64_t r = 0; r < rows; ++r) {
         T* const y = to.data + r * to.stride;
         const T* const x = from + r * terms.width;
+        if (r + rows_ahead < rows) fetch_row<true>(y + rows_ahead * to.stride, terms.head_dim);
         if (accumulate) {
             for (int64_t c = 0; c < terms.head_dim; ++c) y[c] += scale * x[c];
         } else {
@@ -454,8 +456,11 @@ void prepare_head(const AttentionBackward& args, const Pass<T>& pass, const Sequ
     pack_transposed(memory.k_transposed, Rows<const T>{memory.k, width}, sequence.k_count, terms.head_dim);
     pack_transposed(memory.value_transposed, HeadRows<const T>(args.value).of(sequence.k_begin, head), sequence.k_count,
                     terms.head_dim);
-    for (int64_t i = 0; i < sequence.q_count; ++i)
-        memory.weighted_sum[i] = dot(dout.data + i * dout.stride, out.data + i * out.stride, terms.head_dim);
+    for (int64_t i = 0; i < sequence.q_count; ++i) {
+        const T* const row = out.data + i * out.stride;
+        if (i + rows_ahead < sequence.q_count) fetch_row<false>(row + rows_ahead * out.stride, terms.head_dim);
+        memory.weighted_sum[i] = dot(memory.dout + i * width, row, terms.head_dim);
+    }
     std::fill_n(memory.dq, round_up(sequence.q_count, q_tile) * width, T{0});
     std::fill_n(memory.dk, round_up(sequence.k_count, k_tile) * width, T{0});
     std::fill_n(memory.dvalue, round_up(sequence.k_count, k_tile) * width, T{0});

@@ -89,8 +89,8 @@ struct AttentionBackward {
     AttentionTerms terms;
     Dropout dropout = {};
     DropoutRows dropout_rows = {};
-    Tensor dq, dk, dvalue;     // out
-    bool accumulate = false;   // add to dq, dk, dvalue instead of overwriting them
+    Tensor dq, dk, dvalue;    // out
+    bool accumulate = false;  // add to dq, dk, dvalue instead of overwriting them
     AttentionTermGradients dterms = {};
     Arena* arena = nullptr;  // scratch
 };

@@ -57,8 +57,8 @@ inline void band_scores(Tile<T> tile, int64_t M, int64_t N, int64_t head_dim, Ro
     for (int64_t m = 0; m < M; m += block_rows) {
         const int64_t x = first - m - (block_rows - 1);
         product<add>(block_rows, N + block_rows - 1, head_dim, Elements<T>{a.data + m * a.stride, a.stride, 1},
-                          Rows<const T>{band.transposed + x, band.transposed_stride},
-                          Rows<T>{tile.data + m * tile.row - (block_rows - 1), tile.row + 1});
+                     Rows<const T>{band.transposed + x, band.transposed_stride},
+                     Rows<T>{tile.data + m * tile.row - (block_rows - 1), tile.row + 1});
     }
 }
 
@@ -83,11 +83,10 @@ inline void band_gradient(Tile<const T> tile, int64_t M, int64_t N, int64_t widt
         // Row y sees m with 0 <= n = y - (M - 1) + m < N.
         const int64_t begin = std::max<int64_t>(0, M - 1 - (y + block_rows - 1));
         const int64_t end = std::min(M, N + M - 1 - y);
-        product<false>(
-            block_rows, width, end - begin,
-            Elements<T>{tile.data + (y - (M - 1)) * tile.column + begin * (tile.row + tile.column), tile.column,
-                        tile.row + tile.column},
-            Rows<const T>{a.data + begin * a.stride, a.stride}, Rows<T>{g.data + y * g.stride, g.stride});
+        product<false>(block_rows, width, end - begin,
+                       Elements<T>{tile.data + (y - (M - 1)) * tile.column + begin * (tile.row + tile.column),
+                                   tile.column, tile.row + tile.column},
+                       Rows<const T>{a.data + begin * a.stride, a.stride}, Rows<T>{g.data + y * g.stride, g.stride});
     }
 }
 

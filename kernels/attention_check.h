@@ -56,9 +56,9 @@ inline void check_table(const char* op, const char* name, const RelativeTable& t
                     name_of(dtype) + " [1 or " + std::to_string(heads) + ", entries, " + std::to_string(head_dim) +
                     "] with contiguous vectors");
     const Tensor& map = table.row_of_distance;
-    LOCUS_CHECK(map && map.dtype == DType::int32 && map.shape.rank() == 1 && map.shape[0] % 2 == 1 &&
-                    map.is_contiguous(),
-                op, std::string(name) + ": row_of_distance must be int32 [2 reach + 1], is " + map.shape.to_string());
+    LOCUS_CHECK(
+        map && map.dtype == DType::int32 && map.shape.rank() == 1 && map.shape[0] % 2 == 1 && map.is_contiguous(), op,
+        std::string(name) + ": row_of_distance must be int32 [2 reach + 1], is " + map.shape.to_string());
     for (int64_t r = 0; r < map.shape[0]; ++r) {
         const std::int32_t row = map.as<std::int32_t>()[r];
         LOCUS_CHECK(row >= 0 && row < shape[1], op,
@@ -87,24 +87,25 @@ inline void check_terms(const char* op, const AttentionTerms& terms, int64_t hea
                     "bias is " + bias.shape.to_string() + ", expected [heads, 2 reach + 1]");
         check_contiguous(op, "bias", bias, {heads, bias.shape[1]}, dtype);
     }
-    LOCUS_CHECK(std::isfinite(terms.scale) && terms.window >= 0, op, "scale must be finite and the window not negative");
+    LOCUS_CHECK(std::isfinite(terms.scale) && terms.window >= 0, op,
+                "scale must be finite and the window not negative");
 }
 
-inline void check_gradient(const char* op, const char* name, const Tensor& gradient, const Tensor& term, int last_axis) {
+inline void check_gradient(const char* op, const char* name, const Tensor& gradient, const Tensor& term,
+                           int last_axis) {
     if (!gradient) return;
-    LOCUS_CHECK(term && gradient.shape == term.shape && gradient.dtype == term.dtype &&
-                    stride_is(gradient, last_axis, 1),
-                op,
-                std::string("the gradient of ") + name + " is " + gradient.shape.to_string() + ", the term " +
-                    (term ? term.shape.to_string() : "is absent"));
+    LOCUS_CHECK(
+        term && gradient.shape == term.shape && gradient.dtype == term.dtype && stride_is(gradient, last_axis, 1), op,
+        std::string("the gradient of ") + name + " is " + gradient.shape.to_string() + ", the term " +
+            (term ? term.shape.to_string() : "is absent"));
 }
 
 /// What forward and backward have in common.
 template <class Args>
 void check_inputs(const char* op, const Args& args) {
-    LOCUS_CHECK(args.q.shape.rank() == 3 && args.k.shape.rank() == 3, op,
-                "q is " + args.q.shape.to_string() + ", k " + args.k.shape.to_string() +
-                    ", expected [rows, heads, head_dim]");
+    LOCUS_CHECK(
+        args.q.shape.rank() == 3 && args.k.shape.rank() == 3, op,
+        "q is " + args.q.shape.to_string() + ", k " + args.k.shape.to_string() + ", expected [rows, heads, head_dim]");
     const DType dtype = args.q.dtype;
     LOCUS_CHECK(dtype == DType::float32 || dtype == DType::float64, op, std::string("q is ") + name_of(dtype));
     const int64_t q_rows = args.q.shape[0], k_rows = args.k.shape[0], heads = args.q.shape[1],

@@ -73,8 +73,8 @@ template <class T>
 void add_pair_value_scores(Tile<T> dp, const Pairs& pairs, const Terms<T>& terms, Rows<const T> dout) {
     for (int64_t i = 0; i < pairs.q_count; ++i)
         for (int64_t j = 0; j < pairs.k_count; ++j)
-            dp.data[i * dp.row + j] += dot(dout.data + i * dout.stride,
-                                           terms.value.vector(pairs.head, pairs.distance(i, j)), terms.head_dim);
+            dp.data[i * dp.row + j] +=
+                dot(dout.data + i * dout.stride, terms.value.vector(pairs.head, pairs.distance(i, j)), terms.head_dim);
 }
 
 /// Packed rows of a tile that the gradients need: scale * (q + v), dout, k.

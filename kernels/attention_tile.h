@@ -41,7 +41,8 @@ struct HeadRows {
     T* data;
     int64_t stride, head_dim;
 
-    explicit HeadRows(const Tensor& x) : data(x.as<std::remove_const_t<T>>()), stride(x.strides[0]), head_dim(x.shape[2]) {}
+    explicit HeadRows(const Tensor& x)
+        : data(x.as<std::remove_const_t<T>>()), stride(x.strides[0]), head_dim(x.shape[2]) {}
     Rows<T> of(int64_t row, int64_t head) const { return {data + row * stride + head * head_dim, stride}; }
 };
 
@@ -136,8 +137,8 @@ struct Place {
 
 template <class T>
 Pairs pairs_of(const Pass<T>& pass, const Place& place) {
-    return {pass.q_positions + place.sequence->q_begin + place.i0, pass.k_positions + place.sequence->k_begin + place.j0,
-            place.q_count, place.k_count, place.head};
+    return {pass.q_positions + place.sequence->q_begin + place.i0,
+            pass.k_positions + place.sequence->k_begin + place.j0, place.q_count, place.k_count, place.head};
 }
 
 /// The keys of a tile that query i may see: begin .. end - 1.
@@ -162,16 +163,20 @@ void clear_below(T* tile, int64_t q_count) {
     std::fill_n(tile + q_count * TileShape<T>::stride - TileShape<T>::left, block_rows * TileShape<T>::stride, T{0});
 }
 
+/// Asks for a row that will be read or written soon: the rows of a head lie far apart, and the processor does not guess the next one.
+constexpr int64_t rows_ahead = 12;
+template <bool write, class T>
+void fetch_row(const T* row, int64_t head_dim) {
+    for (int64_t c = 0; c < head_dim; c += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(row + c, write);
+}
+
 /// scale * (x + addend), rounded up to whole vectors and block_rows with zeros. addend, [head_dim], may be null.
 template <class T>
 void pack_rows(T* to, Rows<const T> from, int64_t rows, const Terms<T>& terms, T scale = 1, const T* addend = nullptr) {
     for (int64_t r = 0; r < rows; ++r) {
         const T* const x = from.data + r * from.stride;
         T* const y = to + r * terms.width;
-        // The rows of a head lie far apart: the processor does not guess the next ones.
-        if (r + 8 < rows)
-            for (int64_t c = 0; c < terms.head_dim; c += 64 / static_cast<int64_t>(sizeof(T)))
-                __builtin_prefetch(x + 8 * from.stride + c);
+        if (r + rows_ahead < rows) fetch_row<false>(x + rows_ahead * from.stride, terms.head_dim);
         if (addend == nullptr) {
             for (int64_t c = 0; c < terms.head_dim; ++c) y[c] = scale * x[c];
         } else {
@@ -187,7 +192,8 @@ template <class T>
 void pack_transposed(T* to, Rows<const T> from, int64_t rows, int64_t head_dim) {
     for (int64_t j0 = 0; j0 < rows; j0 += k_tile, to += head_dim * k_tile) {
         const int64_t count = std::min(k_tile, rows - j0);
-        transpose<false>(count, head_dim, Rows<const T>{from.data + j0 * from.stride, from.stride}, Rows<T>{to, k_tile});
+        transpose<false>(count, head_dim, Rows<const T>{from.data + j0 * from.stride, from.stride},
+                         Rows<T>{to, k_tile});
         if (count < k_tile)
             for (int64_t c = 0; c < head_dim; ++c) std::fill(to + c * k_tile + count, to + (c + 1) * k_tile, T{0});
     }

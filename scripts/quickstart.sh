@@ -37,7 +37,8 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-sentences=("the dog that chased the cats [MASK] tired ." "a new [MASK] opened beside the mall ." "[MASK] went to the market .")
+sentences=("The keys near the old cabinet [MASK] missing." "A new store opened [MASK] the new mall."
+    "Mara asked [MASK] whether the lamps were safe.")
 
 say "1 of 4: packages"
 set_up ${prefix:+--prefix "$prefix"}
@@ -59,8 +60,8 @@ else
     picture="none: no python3 here has matplotlib"
 fi
 for sentence in "${sentences[@]}"; do
-    printf '\n   %s\n' "$sentence"
-    "$locus" fill "$run" "$sentence" --top 3
+    printf '\n%s\n' "$sentence"
+    "$locus" fill "$run" "$sentence" --top 3 | sed -n '2,$s/^/    /p'
 done
 
 printf '\nLoss curve:  %s\nCheckpoint:  %s\nIts numbers: %s\n' "$picture" "$(cd "$run/best" && pwd -P)" "$(absolute_path "$run/metrics.csv")"

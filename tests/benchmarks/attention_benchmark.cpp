@@ -12,8 +12,8 @@
 namespace locus {
 namespace {
 
-testing::AttentionSetup setup_of(const benchmark::State& state) {
-    testing::AttentionSetup setup;
+test::AttentionSetup setup_of(const benchmark::State& state) {
+    test::AttentionSetup setup;
     const auto length = static_cast<int>(state.range(0));
     setup.k_lengths.assign(static_cast<std::size_t>(4096 / length), length);
     setup.heads = 4;
@@ -37,13 +37,13 @@ void report(benchmark::State& state, double flops) {
 }
 
 void attention_forward_pass(benchmark::State& state) {
-    testing::AttentionProblem<float> problem(setup_of(state));
+    test::AttentionProblem<float> problem(setup_of(state));
     for (auto _ : state) attention_forward(problem.forward);
     report(state, product_flops(state) * static_cast<double>(2 + state.range(1)));
 }
 
 void attention_backward_pass(benchmark::State& state) {
-    testing::AttentionProblem<float> problem(setup_of(state));
+    test::AttentionProblem<float> problem(setup_of(state));
     attention_forward(problem.forward);
     for (auto _ : state) attention_backward(problem.backward);
     report(state, product_flops(state) * static_cast<double>(5 + 3 * state.range(1)));

@@ -43,8 +43,8 @@ TEST(BasicTokenizer, EachCodePointIsTreatedAsHuggingFaceTreatsIt) {
         ASSERT_EQ(hashes.size(), 0x110000U / 4096);
         for (std::size_t block = 0; block < hashes.size(); ++block) {
             ASSERT_EQ(hash_of_block(static_cast<char32_t>(block * 4096), rules), hashes[block])
-                << "a code point in the 4096 from " << block * 4096 << ", lowercase " << rules.lowercase << ", strip_accents "
-                << rules.strip_accents;
+                << "a code point in the 4096 from " << block * 4096 << ", lowercase " << rules.lowercase
+                << ", strip_accents " << rules.strip_accents;
         }
     }
 }
@@ -59,7 +59,8 @@ TEST(BasicTokenizer, LowercaseAndStripAccentsAreIndependent) {
 
 TEST(BasicTokenizer, WhiteSpaceOfEveryKindSeparatesWords) {
     EXPECT_EQ(words("a\tb\nc\rd\r\ne f"), (Words{"a", "b", "c", "d", "e", "f"}));
-    EXPECT_EQ(words("a\u00a0b\u2003c\u2028d\u2029e\u3000f\u1680g\u202fh"), (Words{"a", "b", "c", "d", "e", "f", "g", "h"}));
+    EXPECT_EQ(words("a\u00a0b\u2003c\u2028d\u2029e\u3000f\u1680g\u202fh"),
+              (Words{"a", "b", "c", "d", "e", "f", "g", "h"}));
     EXPECT_EQ(words(" \t\u00a0 "), Words{});
     EXPECT_EQ(words(""), Words{});
 }
@@ -67,11 +68,16 @@ TEST(BasicTokenizer, WhiteSpaceOfEveryKindSeparatesWords) {
 TEST(BasicTokenizer, ControlCharactersGoWithoutSeparating) {
     EXPECT_EQ(words("a\u0085b\u200bc\u200dd\u00ade\ufefff\ufffdg\u0007h"), (Words{"abcdefgh"}));
     EXPECT_EQ(words(std::string_view("a\0b\x7f", 4)), (Words{"ab"}));
-    EXPECT_EQ(words("a\u0085b\x0b" "c", {false, true, true, true}), (Words{"a", "b", "c"})) << "white space when text is not cleaned";
+    EXPECT_EQ(words("a\u0085b\x0b"
+                    "c",
+                    {false, true, true, true}),
+              (Words{"a", "b", "c"}))
+        << "white space when text is not cleaned";
 }
 
 TEST(BasicTokenizer, EachPunctuationCharacterIsAWord) {
-    EXPECT_EQ(words("don't...stop$5+x_y"), (Words{"don", "'", "t", ".", ".", ".", "stop", "$", "5", "+", "x", "_", "y"}));
+    EXPECT_EQ(words("don't...stop$5+x_y"),
+              (Words{"don", "'", "t", ".", ".", ".", "stop", "$", "5", "+", "x", "_", "y"}));
     EXPECT_EQ(words("«oui»—non。"), (Words{"«", "oui", "»", "—", "non", "。"}));
     EXPECT_EQ(words("a≠b", cased), (Words{"a≠b"})) << "a symbol, not punctuation";
     EXPECT_EQ(words("a≠b"), (Words{"a", "=", "b"})) << "NFD makes it an equals sign";
@@ -86,7 +92,8 @@ TEST(BasicTokenizer, IdeographsAreWordsOnlyWhenAskedFor) {
 
 TEST(BasicTokenizer, MarksThatStayAreInCanonicalOrder) {
     EXPECT_EQ(words("x\u302e\u1b44", {true, true, true, false}), (Words{"x\u1b44\u302e"})) << "class 224 before 9";
-    EXPECT_EQ(words("x\u302e\u0301\u1b44", {true, true, true, false}), (Words{"x\u1b44\u302e"})) << "the accent between them goes";
+    EXPECT_EQ(words("x\u302e\u0301\u1b44", {true, true, true, false}), (Words{"x\u1b44\u302e"}))
+        << "the accent between them goes";
     EXPECT_EQ(words("x\u302ey\u1b44", {true, true, true, false}), (Words{"x\u302ey\u1b44"}));
 }
 
@@ -115,7 +122,12 @@ TEST(BasicTokenizer, MillionsOfMarksTakeLinearTime) {
 }
 
 TEST(BasicTokenizer, InvalidUtf8IsRefusedWithItsPlace) {
-    EXPECT_EQ(data_error([] { words("abc\xff" "d"); }), "invalid UTF-8 at byte 3 of the text");
+    EXPECT_EQ(message_of<DataError>([] {
+                  words(
+                      "abc\xff"
+                      "d");
+              }),
+              "invalid UTF-8 at byte 3 of the text");
     for (const char* bad : {"\xc3", "\xed\xa0\x80", "\xc0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
         EXPECT_THROW(words(bad), DataError) << "bytes " << bad;
     }

@@ -44,13 +44,14 @@ TEST(ByteTokenizer, SpecialTokensAndInvalidTextAreTold) {
     const auto tokenizer = make_tokenizer(byte_tokenizer_description());
     EXPECT_EQ(encoded(*tokenizer, "[MASK]").size(), 6U);
     EXPECT_EQ(encoded_with_specials(*tokenizer, "a[MASK]"), (Ids{5 + 'a', 4}));
-    EXPECT_EQ(data_error([&] { encoded(*tokenizer, "ab\xff"); }), "invalid UTF-8 at byte 2 of the text");
+    EXPECT_EQ(message_of<DataError>([&] { encoded(*tokenizer, "ab\xff"); }), "invalid UTF-8 at byte 2 of the text");
 }
 
 TEST(ByteTokenizer, AVocabularyWithoutAByteIsRefused) {
     TokenizerDescription description = byte_tokenizer_description();
     description.tokens[5 + 'q'] = "qq";
-    EXPECT_EQ(data_error([&] { make_tokenizer(description); }), "the byte vocabulary has no token \"q\" (byte 0x71)");
+    EXPECT_EQ(message_of<DataError>([&] { make_tokenizer(description); }),
+              "the byte vocabulary has no token \"q\" (byte 0x71)");
 }
 
 }  // namespace

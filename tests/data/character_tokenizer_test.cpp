@@ -28,7 +28,8 @@ TEST(CharacterTokenizer, NormalisesOnlyAsTold) {
     EXPECT_EQ(encoded(*make_tokenizer(characters(all, true, false)), "AÉ"), (Ids{6, 8}));
     EXPECT_EQ(encoded(*make_tokenizer(characters(all, false, true)), "AÉ"), (Ids{5, 9}));
     EXPECT_EQ(encoded(*make_tokenizer(characters(all, true, true)), "AÉ"), (Ids{6, 10}));
-    EXPECT_EQ(encoded(*make_tokenizer(characters({"\t", "a", "\u200b"}, true, true)), "a\t\u200b"), (Ids{6, 5, 7})) << "nothing is cleaned away";
+    EXPECT_EQ(encoded(*make_tokenizer(characters({"\t", "a", "\u200b"}, true, true)), "a\t\u200b"), (Ids{6, 5, 7}))
+        << "nothing is cleaned away";
 }
 
 TEST(CharacterTokenizer, OnlyCombiningMarksContinue) {
@@ -41,7 +42,9 @@ TEST(CharacterTokenizer, OnlyCombiningMarksContinue) {
 }
 
 TEST(CharacterTokenizer, ATokenOfTwoCharactersIsRefused) {
-    EXPECT_EQ(data_error([] { make_tokenizer(characters({"a", "bc"}, false, false)); }),
+    EXPECT_EQ(message_of<DataError>([] {
+                  make_tokenizer(characters({"a", "bc"}, false, false));
+              }),
               "the character vocabulary holds \"bc\" (id 6), which is not one character");
     EXPECT_THROW(encoded(*make_tokenizer(characters({"a"}, false, false)), "\xff"), DataError);
 }

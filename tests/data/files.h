@@ -58,13 +58,12 @@ inline std::string contents(const std::filesystem::path& path) {
 inline std::string zstd_frame(std::string_view text, int window_log = 0) {
     ZSTD_CCtx* context = ZSTD_createCCtx();
     ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
-    if (window_log > 0) {
-        ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log);
-        ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0);
-    }
+    if (window_log > 0) ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log);
     std::string out(ZSTD_compressBound(text.size()), '\0');
     ZSTD_inBuffer from{text.data(), text.size(), 0};
     ZSTD_outBuffer to{out.data(), out.size(), 0};
+    // Unless the size is known from the start, the window stays as large as was asked for.
+    if (window_log > 0) ZSTD_compressStream2(context, &to, &from, ZSTD_e_continue);
     const std::size_t left = ZSTD_compressStream2(context, &to, &from, ZSTD_e_end);
     EXPECT_EQ(left, 0U);
     ZSTD_freeCCtx(context);

@@ -1,13 +1,9 @@
 #pragma once
-// What the tokenizer tests share: folders that vanish, files, ids of texts, fixtures.
-
-#include <gtest/gtest.h>
-#include <unistd.h>
+// What the tokenizer tests share: ids of texts, small vocabularies, fixtures.
 
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -16,37 +12,9 @@
 #include "data/error.h"
 #include "data/tokenizer.h"
 #include "data/tokenizer_files.h"
+#include "tests/data/files.h"
 
 namespace locus {
-
-/// A new folder under the system's temporary folder, removed at the end of the scope.
-class ScratchFolder {
-public:
-    ScratchFolder() {
-        std::string name = (std::filesystem::temp_directory_path() / "locus-tokenizer-XXXXXX").string();
-        if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
-        path_ = name;
-    }
-    ~ScratchFolder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    ScratchFolder(const ScratchFolder&) = delete;
-    ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-    const std::filesystem::path& path() const { return path_; }
-
-    void write(const std::string& name, std::string_view text) const {
-        std::ofstream(path_ / name, std::ios::binary).write(text.data(), static_cast<std::streamsize>(text.size()));
-    }
-    std::string read(const std::string& name) const {
-        std::ifstream file(path_ / name, std::ios::binary);
-        return {std::istreambuf_iterator<char>(file), {}};
-    }
-
-private:
-    std::filesystem::path path_;
-};
 
 inline std::vector<std::int32_t> encoded(const Tokenizer& tokenizer, std::string_view text) {
     std::vector<std::int32_t> ids;
@@ -63,7 +31,10 @@ inline std::vector<std::int32_t> encoded_with_specials(const Tokenizer& tokenize
 /// The tokens of a text, one space between them.
 inline std::string pieces_of(const Tokenizer& tokenizer, std::string_view text) {
     std::string pieces;
-    for (const std::int32_t id : encoded(tokenizer, text)) pieces += (pieces.empty() ? "" : " ") + tokenizer.token(id);
+    for (const std::int32_t id : encoded(tokenizer, text)) {
+        if (!pieces.empty()) pieces += ' ';
+        pieces += tokenizer.token(id);
+    }
     return pieces;
 }
 
@@ -78,18 +49,6 @@ inline TokenizerDescription describe(const std::vector<std::string>& ordinary, N
 inline nlohmann::json fixture(const std::string& name) {
     std::ifstream file(std::filesystem::path(LOCUS_SOURCE_DIR) / "tests" / "fixtures" / "tokenizer" / name);
     return nlohmann::json::parse(file);
-}
-
-/// The message of the DataError that `work` throws; a failure when it throws none.
-template <typename Work>
-std::string data_error(const Work& work) {
-    try {
-        work();
-    } catch (const DataError& error) {
-        return error.what();
-    }
-    ADD_FAILURE() << "no DataError";
-    return "";
 }
 
 }  // namespace locus

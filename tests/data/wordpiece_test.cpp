@@ -10,7 +10,8 @@ namespace {
 using Ids = std::vector<std::int32_t>;
 
 std::unique_ptr<Tokenizer> small_tokenizer() {
-    return make_tokenizer(describe({"un", "##believ", "##able", "##a", "believe", "a", "new", "store", "##s", "[", "]", "mask", ",", "é", "##é"}));
+    return make_tokenizer(describe(
+        {"un", "##believ", "##able", "##a", "believe", "a", "new", "store", "##s", "[", "]", "mask", ",", "é", "##é"}));
 }
 
 TEST(WordPiece, IdsEqualHuggingFaceInEveryVariant) {
@@ -25,11 +26,14 @@ TEST(WordPiece, IdsEqualHuggingFaceInEveryVariant) {
         const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(description);
         for (std::size_t i = 0; i < texts.size(); ++i) {
             const Ids ids = variant["ids"][i];
-            EXPECT_EQ(encoded(*tokenizer, texts[i]), ids) << texts[i] << " " << variant["lowercase"] << variant["strip_accents"];
+            EXPECT_EQ(encoded(*tokenizer, texts[i]), ids)
+                << texts[i] << " " << variant["lowercase"] << variant["strip_accents"];
             const auto special = variant["ids_with_specials"].find(std::to_string(i));
             const Ids with_specials = special == variant["ids_with_specials"].end() ? ids : special->get<Ids>();
             EXPECT_EQ(encoded_with_specials(*tokenizer, texts[i]), with_specials) << texts[i];
-            if (!variant["decoded"].empty()) EXPECT_EQ(tokenizer->decode(ids), variant["decoded"][i].get<std::string>());
+            if (!variant["decoded"].empty()) {
+                EXPECT_EQ(tokenizer->decode(ids), variant["decoded"][i].get<std::string>());
+            }
             compared += ids.size();
         }
     }
@@ -61,7 +65,8 @@ TEST(WordPiece, MaskInTextIsSpecialOnlyWhenAskedFor) {
     EXPECT_EQ(pieces_of(*tokenizer, "a [MASK] store"), "a [ mask ] store");
     const std::int32_t a = encoded(*tokenizer, "a")[0], store = encoded(*tokenizer, "store")[0];
     EXPECT_EQ(encoded_with_specials(*tokenizer, "a [MASK] store"), (Ids{a, 4, store}));
-    EXPECT_EQ(encoded_with_specials(*tokenizer, "[CLS]a[MASK][MASK]store[SEP][PAD][UNK]"), (Ids{2, a, 4, 4, store, 3, 0, 1}));
+    EXPECT_EQ(encoded_with_specials(*tokenizer, "[CLS]a[MASK][MASK]store[SEP][PAD][UNK]"),
+              (Ids{2, a, 4, 4, store, 3, 0, 1}));
     EXPECT_EQ(encoded_with_specials(*tokenizer, "[mask]"), encoded(*tokenizer, "[mask]"));
 }
 
@@ -79,7 +84,8 @@ TEST(WordPiece, DecodeJoinsPiecesAndWritesSpecialsOut) {
     ids.push_back(4);
     ids.push_back(3);
     EXPECT_EQ(tokenizer->decode(ids), "[CLS] unbelievable stores , a [MASK] [SEP]");
-    EXPECT_EQ(tokenizer->decode(Ids{6, 5}), "##believ un") << "a continuation in first place keeps its mark, as in Hugging Face";
+    EXPECT_EQ(tokenizer->decode(Ids{6, 5}), "##believ un")
+        << "a continuation in first place keeps its mark, as in Hugging Face";
     EXPECT_EQ(tokenizer->decode(Ids{}), "");
 }
 
@@ -116,7 +122,8 @@ TEST(WordPiece, FingerprintKnowsWhatDecidesTheIds) {
     limited.longest_word = 50;
     const std::uint64_t same = make_tokenizer(base)->fingerprint();
     EXPECT_EQ(make_tokenizer(base)->fingerprint(), same);
-    for (const TokenizerDescription& other : {cased, swapped, cut, limited}) EXPECT_NE(make_tokenizer(other)->fingerprint(), same);
+    for (const TokenizerDescription& other : {cased, swapped, cut, limited})
+        EXPECT_NE(make_tokenizer(other)->fingerprint(), same);
 }
 
 }  // namespace

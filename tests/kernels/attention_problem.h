@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,7 +11,7 @@
 #include "kernels/attention.h"
 #include "kernels/random.h"
 
-namespace locus::testing {
+namespace locus::test {
 
 enum class Positions {
     run_on,       // queries and keys at 0, 1, 2, ...
@@ -181,16 +180,4 @@ private:
     std::uint32_t drawn_ = 0;
 };
 
-/// All elements in row-major order, as doubles.
-template <class T>
-std::vector<double> elements(const Tensor& x) {
-    std::vector<double> all;
-    const std::function<void(int, std::int64_t)> visit = [&](int axis, std::int64_t at) {
-        if (axis == x.shape.rank()) return all.push_back(static_cast<double>(x.as<T>()[at]));
-        for (std::int64_t n = 0; n < x.shape[axis]; ++n) visit(axis + 1, at + n * x.strides[axis]);
-    };
-    visit(0, 0);
-    return all;
-}
-
-}  // namespace locus::testing
+}  // namespace locus::test

@@ -3,43 +3,34 @@
 #include "kernels/attention.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
-
 #include <cmath>
+#include <deque>
 #include <limits>
-#include <sstream>
 
 #include "tests/kernels/attention_problem.h"
+#include "tests/kernels/testing.h"
 
 namespace locus {
 namespace {
 
-using testing::AttentionProblem;
-using testing::AttentionSetup;
-using testing::elements;
-using testing::Positions;
+using test::AttentionProblem;
+using test::AttentionSetup;
+using test::Positions;
 
-// Largest difference, relative to the largest reference value; a NaN on either side fails unless both have it.
-void expect_close(const std::vector<double>& got, const std::vector<double>& expected, double tolerance,
-                  const std::string& what) {
-    ASSERT_EQ(got.size(), expected.size()) << what;
-    double largest = 1.0;
-    for (const double x : expected)
-        if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
-    for (std::size_t n = 0; n < got.size(); ++n) {
-        const bool ok = got[n] == expected[n] || std::abs(got[n] - expected[n]) <= tolerance * largest;
-        ASSERT_TRUE(ok) << what << "[" << n << "] is " << got[n] << ", expected " << expected[n] << " +- "
-                        << tolerance * largest;
-    }
+// All elements in row-major order.
+std::vector<double> elements(const Tensor& x) {
+    std::vector<double> all;
+    for (std::int64_t n = 0; n < x.count(); ++n) all.push_back(test::element(x, n));
+    return all;
 }
 
-double loss(AttentionProblem<double>& problem) {
-    attention_reference_forward(problem.forward);
-    const std::vector<double> out = elements<double>(problem.forward.out);
-    const std::vector<double> weights = elements<double>(problem.backward.dout);
-    double sum = 0.0;
-    for (std::size_t n = 0; n < out.size(); ++n) sum += out[n] * weights[n];
-    return sum;
+// A query that sees nothing has minus infinity, which must be met exactly.
+void expect_same_log_sum_exp(const Tensor& got, const Tensor& expected, double tolerance) {
+    for (std::int64_t n = 0; n < expected.count(); ++n) {
+        const double a = test::element(got, n), b = test::element(expected, n);
+        const bool ok = a == b || std::abs(a - b) <= tolerance * (1.0 + std::abs(b));
+        ASSERT_TRUE(ok) << "log_sum_exp[" << n << "] is " << a << ", expected " << b;
+    }
 }
 
 std::vector<AttentionSetup> setups() {
@@ -105,13 +96,13 @@ void compare_with_textbook(const AttentionSetup& setup, double tolerance) {
     AttentionProblem<T> got(setup);
     attention_forward(got.forward);
     attention_backward(got.backward);
-    expect_close(elements<T>(got.forward.out), elements<double>(expected.forward.out), tolerance, "out");
-    expect_close(elements<T>(got.forward.log_sum_exp), elements<double>(expected.forward.log_sum_exp), tolerance,
-                 "log_sum_exp");
+    EXPECT_TRUE(test::close("out", got.forward.out, expected.forward.out, tolerance, tolerance));
+    expect_same_log_sum_exp(got.forward.log_sum_exp, expected.forward.log_sum_exp, tolerance);
     const auto all = got.differentiable(), wanted = expected.differentiable();
+    ASSERT_EQ(all.size(), wanted.size());
     for (std::size_t n = 0; n < all.size(); ++n)
-        expect_close(elements<T>(all[n].second.second), elements<double>(wanted[n].second.second), tolerance,
-                     "gradient of " + all[n].first);
+        EXPECT_TRUE(test::close("gradient of " + all[n].first, all[n].second.second, wanted[n].second.second, tolerance,
+                                tolerance));
     EXPECT_EQ(got.arena.used(), 0U);
 }
 
@@ -121,20 +112,17 @@ TEST_P(Attention, EqualsTheTextbookInFloat64) { compare_with_textbook<double>(Ge
 TEST_P(Attention, EqualsTheTextbookInFloat32) { compare_with_textbook<float>(GetParam(), 1e-5); }
 
 TEST_P(Attention, GivesTheSameBitsForAnyNumberOfThreads) {
-    const int before = omp_get_max_threads();
     std::vector<std::vector<double>> first;
     for (const int threads : {1, 2, 3}) {
-        omp_set_num_threads(threads);
+        const test::Threads limit(threads);
         AttentionProblem<float> problem(GetParam());
         attention_forward(problem.forward);
         attention_backward(problem.backward);
-        std::vector<std::vector<double>> bits = {elements<float>(problem.forward.out),
-                                                 elements<float>(problem.forward.log_sum_exp)};
-        for (const auto& one : problem.differentiable()) bits.push_back(elements<float>(one.second.second));
+        std::vector<std::vector<double>> bits = {elements(problem.forward.out), elements(problem.forward.log_sum_exp)};
+        for (const auto& one : problem.differentiable()) bits.push_back(elements(one.second.second));
         if (first.empty()) first = bits;
         EXPECT_TRUE(bits == first) << threads << " threads";
     }
-    omp_set_num_threads(before);
 }
 
 INSTANTIATE_TEST_SUITE_P(Setups, Attention, ::testing::ValuesIn(setups()),
@@ -174,31 +162,34 @@ TEST(AttentionReference, EqualsTheFormulaWrittenOut) {
 
 void expect_central_differences(const AttentionSetup& setup) {
     AttentionProblem<double> problem(setup);
-    for (const auto& one : problem.differentiable()) {
+    std::deque<test::Owned> values, gradients;  // copies that the checker may move
+    const auto copy = [](const Tensor& from) {
+        test::Owned to(from.shape, DType::float64);
+        for (std::int64_t n = 0; n < from.count(); ++n) to.set(n, test::element(from, n));
+        return to;
+    };
+    const auto all = problem.differentiable();
+    for (const auto& one : all) {
         const Tensor gradient = one.second.second;
         std::fill_n(gradient.as<double>(), gradient.count(), 0.0);
     }
     attention_reference_forward(problem.forward);
     attention_reference_backward(problem.backward);
-    for (const auto& [name, tensors] : problem.differentiable()) {
-        double* x = tensors.first.as<double>();
-        const double* dx = tensors.second.as<double>();
-        double largest = 0.0;
-        for (std::int64_t n = 0; n < tensors.first.count(); ++n) {
-            const double before = x[n], step = 1e-5;
-            x[n] = before + step;
-            const double above = loss(problem);
-            x[n] = before - step;
-            const double below = loss(problem);
-            x[n] = before;
-            const double expected = (above - below) / (2 * step);
-            const bool ok = std::abs(dx[n] - expected) <= 1e-6 * std::max(0.01, std::abs(expected));
-            ASSERT_TRUE(ok) << setup.name << ": gradient of " << name << "[" << n << "] is " << dx[n] << ", expected "
-                            << expected;
-            largest = std::max(largest, std::abs(dx[n]));
-        }
-        EXPECT_GT(largest, 1e-3) << setup.name << ": the gradient of " << name << " is nothing";
+    const std::vector<double> weights = elements(problem.backward.dout);
+    test::GradientCheck check([&] {
+        for (std::size_t n = 0; n < all.size(); ++n)
+            for (std::int64_t i = 0; i < values[n].count(); ++i) all[n].second.first.as<double>()[i] = values[n].get(i);
+        attention_reference_forward(problem.forward);
+        double loss = 0.0;
+        for (std::size_t n = 0; n < weights.size(); ++n) loss += weights[n] * problem.forward.out.as<double>()[n];
+        return loss;
+    });
+    for (const auto& one : all) {
+        values.push_back(copy(one.second.first));
+        gradients.push_back(copy(one.second.second));
+        check.input(one.first, values.back(), gradients.back());
     }
+    EXPECT_TRUE(check.run()) << setup.name;
 }
 
 AttentionSetup small_everything(const char* name) {
@@ -235,7 +226,7 @@ TEST(AttentionDropout, DropsTheAnnouncedShareAndKeepsTheExpectation) {
     std::fill_n(problem.forward.value.as<float>(), problem.forward.value.count(), 1.0F);
     attention_forward(problem.forward);
     double sum = 0.0;
-    const std::vector<double> out = elements<float>(problem.forward.out);
+    const std::vector<double> out = elements(problem.forward.out);
     for (const double x : out) sum += x;
     EXPECT_NEAR(sum / static_cast<double>(out.size()), 1.0, 0.01);  // 160 000 decisions
     EXPECT_NE(out[0], out[1]);                                      // heads draw their own masks
@@ -253,7 +244,7 @@ TEST(AttentionRows, ASequenceDoesNotSeeAnother) {
         attention_backward(problem.backward);
         std::vector<std::vector<double>> result;
         for (const Tensor& x : {problem.forward.out, problem.backward.dq, problem.backward.dk, problem.backward.dvalue})
-            result.push_back(elements<float>(x));
+            result.push_back(elements(x));
         return result;
     };
     const auto some = run(0.5), other = run(-2.0), poisoned = run(std::numeric_limits<double>::quiet_NaN());
@@ -278,8 +269,8 @@ TEST(AttentionRows, AQueryWithoutAVisibleKeyYieldsZero) {
     attention_forward(problem.forward);
     attention_backward(problem.backward);
     for (const Tensor& x : {problem.forward.out, problem.backward.dq, problem.backward.dk, problem.backward.dvalue})
-        for (const double value : elements<float>(x)) EXPECT_EQ(value, 0.0);
-    for (const double value : elements<float>(problem.forward.log_sum_exp))
+        for (const double value : elements(x)) EXPECT_EQ(value, 0.0);
+    for (const double value : elements(problem.forward.log_sum_exp))
         EXPECT_EQ(value, -std::numeric_limits<double>::infinity());
 }
 

@@ -6,13 +6,13 @@
 #include <fmt/core.h>
 
 #include <cmath>
-#include <vector>
 
-namespace locus {
+#include "docs/learn/examples/values.h"
+
+namespace locus::learn {
 namespace {
 
 constexpr std::int64_t tokens = 4, dim = 2, entries = 3;  // table rows for the distances -1 or less, 0, 1 or more
-using Values = std::vector<double>;
 
 struct Example {
     Values q = {1, 0, 0, 1, 1, 1, -1, 0}, k = {1, 1, 0, 1, 1, 0, 0, -1}, value = {1, 0, 0, 2, -1, 1, 3, 0};
@@ -20,14 +20,14 @@ struct Example {
     Values out = Values(8), log_sum_exp = Values(4), dq = out, dk = out, dvalue = out, dtable = Values(6);
     std::vector<std::int32_t> offsets = {0, 4}, positions = {0, 1, 2, 3}, row_of_distance = {0, 1, 2};
 
-    static Tensor heads(Values& x) { return Tensor(x.data(), {tokens, 1, dim}, DType::float64); }
+    static Tensor heads(Values& x) { return view(x, {tokens, 1, dim}); }
     static Tensor integers(std::vector<std::int32_t>& x) {
         return Tensor(x.data(), {static_cast<std::int64_t>(x.size())}, DType::int32);
     }
     AttentionTerms terms() {
         AttentionTerms terms;
         terms.scale = 1 / std::sqrt(2.0);
-        terms.key_table = {Tensor(table.data(), {1, entries, dim}, DType::float64), integers(row_of_distance)};
+        terms.key_table = {view(table, {1, entries, dim}), integers(row_of_distance)};
         return terms;
     }
     void forward() {
@@ -39,18 +39,18 @@ struct Example {
                                      .k_rows = rows,
                                      .terms = terms(),
                                      .out = heads(out),
-                                     .log_sum_exp = Tensor(log_sum_exp.data(), {tokens, 1}, DType::float64)});
+                                     .log_sum_exp = view(log_sum_exp, {tokens, 1})});
     }
     void backward() {
         const AttentionRows rows = {integers(offsets), integers(positions)};
         AttentionTermGradients dterms;
-        dterms.key_table = Tensor(dtable.data(), {1, entries, dim}, DType::float64);
+        dterms.key_table = view(dtable, {1, entries, dim});
         attention_reference_backward({.dout = heads(dout),
                                       .q = heads(q),
                                       .k = heads(k),
                                       .value = heads(value),
                                       .out = heads(out),
-                                      .log_sum_exp = Tensor(log_sum_exp.data(), {tokens, 1}, DType::float64),
+                                      .log_sum_exp = view(log_sum_exp, {tokens, 1}),
                                       .q_rows = rows,
                                       .k_rows = rows,
                                       .terms = terms(),
@@ -61,8 +61,7 @@ struct Example {
     }
     double objective() {
         forward();
-        return product(out, 0, dout, 0) + product(out, 1, dout, 1) + product(out, 2, dout, 2) +
-               product(out, 3, dout, 3);
+        return dot(dout, out);
     }
     /// Row i of a times row j of b.
     static double product(const Values& a, std::size_t i, const Values& b, std::size_t j) {
@@ -84,26 +83,11 @@ void print_matrix(const char* name, Cell cell) {
     }
 }
 
-double largest_difference(Example& example, Values& x, const Values& gradient) {
-    double largest = 0.0;
-    for (std::size_t n = 0; n < x.size(); ++n) {
-        const double kept = x[n];
-        x[n] = kept + 1e-5;
-        const double above = example.objective();
-        x[n] = kept - 1e-5;
-        const double below = example.objective();
-        x[n] = kept;
-        const double difference = std::abs((above - below) / 2e-5 - gradient[n]);
-        if (!(difference <= largest)) largest = difference;
-    }
-    return largest;
-}
-
 }  // namespace
-}  // namespace locus
+}  // namespace locus::learn
 
 int main() {
-    using namespace locus;
+    using namespace locus::learn;
     Example e;
     e.forward();
     e.backward();
@@ -131,10 +115,13 @@ int main() {
         const char* name;
         Values &x, &gradient;
     } all[] = {{"dq", e.q, e.dq}, {"dk", e.k, e.dk}, {"dvalue", e.value, e.dvalue}, {"dK table", e.table, e.dtable}};
-    for (const auto& [name, x, gradient] : all) {
-        fmt::print(" {:<9}", name);
-        for (std::size_t n = 0; n < gradient.size(); n += 2)
-            fmt::print(" ({:7.4f}, {:7.4f})", gradient[n], gradient[n + 1]);
-        fmt::print("   central differences: {}\n", largest_difference(e, x, gradient) < 1e-8 ? "agree" : "DIFFER");
+    for (const auto& item : all) {
+        fmt::print(" {:<9}", item.name);
+        for (std::size_t n = 0; n < item.gradient.size(); n += 2)
+            fmt::print(" ({:7.4f}, {:7.4f})", item.gradient[n], item.gradient[n + 1]);
+        fmt::print("   central differences: {}\n",
+                   largest_difference(item.gradient, central_differences(item.x, [&e] { return e.objective(); })) < 1e-8
+                       ? "agree"
+                       : "DIFFER");
     }
 }

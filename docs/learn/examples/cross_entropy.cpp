@@ -5,25 +5,23 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <cmath>
-#include <vector>
 
-namespace locus {
+#include "docs/learn/examples/values.h"
+
+namespace locus::learn {
 namespace {
-
-using Row = std::vector<double>;
 
 struct Result {
     double loss;
-    Row gradient;
+    Values gradient;
 };
 
 /// Our kernel on one row.
-Result loss_and_gradient(Row logits, std::int32_t target) {
+Result loss_and_gradient(Values logits, std::int32_t target) {
     Result result{0.0, {}};
     std::int32_t correct = 0;
-    cross_entropy({.logits = Tensor(logits.data(), {1, static_cast<std::int64_t>(logits.size())}, DType::float64),
+    cross_entropy({.logits = view(logits, {1, static_cast<std::int64_t>(logits.size())}),
                    .targets = Tensor(&target, {1}, DType::int32),
                    .loss = Tensor(&result.loss, {1}, DType::float64),
                    .correct = Tensor(&correct, {1}, DType::int32),
@@ -33,59 +31,48 @@ Result loss_and_gradient(Row logits, std::int32_t target) {
 }
 
 /// The formula of the textbook, taken literally: exp(x) / sum exp(x), in float32.
-float naive_loss(const Row& logits, std::size_t target) {
+float naive_loss(const Values& logits, std::size_t target) {
     float sum = 0.0F;
     for (const double x : logits) sum += std::exp(static_cast<float>(x));
     return -std::log(std::exp(static_cast<float>(logits[target])) / sum);
 }
 
-void print_row(const char* name, const Row& row) {
+void print_row(const char* name, const Values& row) {
     fmt::print("   {:<20}", name);
     for (const double x : row) fmt::print(" {:9.6f}", x);
     fmt::print("\n");
 }
 
-Row central_differences(const Row& logits, std::int32_t target) {
-    Row differences;
-    for (std::size_t v = 0; v < logits.size(); ++v) {
-        Row above = logits, below = logits;
-        above[v] += 1e-5;
-        below[v] -= 1e-5;
-        differences.push_back((loss_and_gradient(above, target).loss - loss_and_gradient(below, target).loss) / 2e-5);
-    }
-    return differences;
-}
-
 }  // namespace
-}  // namespace locus
+}  // namespace locus::learn
 
 int main() {
-    using namespace locus;
-    const Row logits = {2.0, 1.0, 0.0};
+    using namespace locus::learn;
+    Values logits = {2.0, 1.0, 0.0};
     const Result result = loss_and_gradient(logits, 1);
     fmt::print("1. Logits 2, 1, 0 and target 1: loss {:.6f}\n", result.loss);
     print_row("gradient p - onehot", result.gradient);
-    print_row("central differences", central_differences(logits, 1));
+    print_row("central differences", central_differences(logits, [&] { return loss_and_gradient(logits, 1).loss; }));
 
-    Row large = logits;
+    Values large = logits;
     for (double& x : large) x += 100.0;
     fmt::print("\n2. All logits 100 higher: the formula as printed gives {}, the kernel {:.6f}\n", naive_loss(large, 1),
                loss_and_gradient(large, 1).loss);
 
     fmt::print("\n3. Through y = softmax(x), the gradient of x is y * (dy - sum(dy * y))\n");
-    const Row y = {result.gradient[0], result.gradient[1] + 1.0, result.gradient[2]};
-    for (const Row& dy : {Row{1.0, 1.0, 1.0}, Row{0.3, -0.8, 0.5}}) {
+    const Values y = {result.gradient[0], result.gradient[1] + 1.0, result.gradient[2]};
+    for (const Values& dy : {Values{1.0, 1.0, 1.0}, Values{0.3, -0.8, 0.5}}) {
         const double mean = dy[0] * y[0] + dy[1] * y[1] + dy[2] * y[2];
-        Row dx;
+        Values dx;
         for (std::size_t v = 0; v < 3; ++v) dx.push_back(std::abs(dy[v] - mean) < 1e-12 ? 0.0 : y[v] * (dy[v] - mean));
         print_row(dy[0] == 1.0 ? "loss = sum(y)" : "loss = random . y", dx);
     }
 
-    const Row first = {3.0, 1.0, 2.0}, second = {8.0};  // losses of the masked tokens of two micro-batches
+    const Values first = {3.0, 1.0, 2.0}, second = {8.0};  // losses of the masked tokens of two micro-batches
     fmt::print("\n4. Losses 3, 1, 2 in one micro-batch and 8 in the next: mean of means {}, mean {}\n",
                ((first[0] + first[1] + first[2]) / 3 + second[0]) / 2,
                (first[0] + first[1] + first[2] + second[0]) / 4);
 
     fmt::print("\n5. A model that knows nothing, 8192 words: loss {:.4f} = log 8192\n",
-               loss_and_gradient(Row(8192, 0.0), 0).loss);
+               loss_and_gradient(Values(8192, 0.0), 0).loss);
 }

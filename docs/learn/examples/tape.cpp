@@ -4,12 +4,12 @@
 #include <fmt/core.h>
 
 #include <cmath>
-#include <vector>
+#include <utility>
 
-#include "kernels/random.h"
+#include "docs/learn/examples/values.h"
 #include "model/autograd/operations.h"
 
-namespace locus {
+namespace locus::learn {
 namespace {
 
 /// h = x v,  y = h w + h: the value h has two consumers, so its gradient has two contributions.
@@ -39,34 +39,28 @@ struct SmallLayer {
     Parameters parameters{DType::float64};
     Parameter& weight = parameters.declare("weight", {3, 4});
     Parameter& bias = parameters.declare("bias", {3});
-    std::vector<double> x = std::vector<double>(8), factors = std::vector<double>(6);
+    Values x = random_values(8, 1), factors = random_values(6, 2);
     Arena arena;
 
     SmallLayer() {
         parameters.allocate();
         parameters.initialize(7, 0.5);
-        std::uint32_t n = 0;
-        for (double& value : x) value = 2 * uniform(philox({1, 0}, {n++, 0, 0, 0})[0]) - 1;
-        for (double& value : factors) value = 2 * uniform(philox({1, 0}, {n++, 0, 0, 0})[0]) - 1;
     }
     Var forward(Tape& tape) {
-        return linear_gelu(tape, tape.constant({x.data(), {2, 4}, DType::float64}), tape.parameter(weight),
-                           tape.parameter(bias));
+        return linear_gelu(tape, tape.constant(view(x, {2, 4})), tape.parameter(weight), tape.parameter(bias));
     }
     void backward() {
         Tape tape(arena);
         const Var y = forward(tape);
-        tape.backward(y, Tensor(factors.data(), {2, 3}, DType::float64));
+        tape.backward(y, view(factors, {2, 3}));
     }
     double objective_at(double& value, double moved_to) {
         const double kept = std::exchange(value, moved_to);
         Tape tape(arena);
         tape.set_recording(false);
         const double* const y = forward(tape).value().as<double>();
-        double sum = 0.0;
-        for (std::size_t n = 0; n < factors.size(); ++n) sum += factors[n] * y[n];
         value = kept;
-        return sum;
+        return dot(factors, Values(y, y + factors.size()));
     }
 };
 
@@ -95,11 +89,11 @@ void count_requests() {
 }
 
 }  // namespace
-}  // namespace locus
+}  // namespace locus::learn
 
 int main() {
-    locus::follow_by_hand();
-    locus::SmallLayer layer;
-    locus::compare_with_differences(layer);
-    locus::count_requests();
+    locus::learn::follow_by_hand();
+    locus::learn::SmallLayer layer;
+    locus::learn::compare_with_differences(layer);
+    locus::learn::count_requests();
 }

@@ -2,15 +2,16 @@
 
 #include <cmath>
 
+#include "kernels/checks.h"
 #include "kernels/for_dtype.h"
 #include "kernels/isa.h"
 
 namespace locus::LOCUS_TARGET {
 namespace {
 
-void check(const char* op, const Tensor& x, const Tensor& y, double bound) {
-    LOCUS_CHECK(x.shape == y.shape && x.dtype == y.dtype && x.is_contiguous() && y.is_contiguous(), op,
-                "from " + x.shape.to_string() + " to " + y.shape.to_string() + "; both must be contiguous and alike");
+void check(const char* op, const char* name, const Tensor& tensor, const Tensor& like, double bound) {
+    check_contiguous(op, name, tensor, like.shape);
+    check_dtype(op, name, tensor, like.dtype);
     LOCUS_CHECK(bound > 0 && std::isfinite(bound), op, "the bound is " + std::to_string(bound) + ", not above 0");
 }
 
@@ -42,13 +43,15 @@ void backward(const SoftcapBackward& args) {
 }  // namespace
 
 void softcap_forward(const SoftcapForward& args) {
-    check("softcap_forward", args.x, args.y, args.bound);
+    check("softcap_forward", "x", args.x, args.x, args.bound);
+    check("softcap_forward", "y", args.y, args.x, args.bound);
     for_dtype("softcap_forward", args.x.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
 }
 
 void softcap_backward(const SoftcapBackward& args) {
-    check("softcap_backward", args.dy, args.y, args.bound);
-    check("softcap_backward", args.dy, args.dx, args.bound);
+    check("softcap_backward", "y", args.y, args.y, args.bound);
+    check("softcap_backward", "dy", args.dy, args.y, args.bound);
+    check("softcap_backward", "dx", args.dx, args.y, args.bound);
     for_dtype("softcap_backward", args.y.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
 }
 

@@ -1,0 +1,197 @@
+#include "kernels/cross_entropy.h"
+
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include "tests/kernels/testing.h"
+
+namespace locus::test {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+struct Problem {
+    Problem(std::int64_t rows, std::int64_t columns, DType dtype)
+        : logits(normals({rows, columns}, dtype, 1, 3.0)),
+          bias(normals({columns}, dtype, 2)),
+          targets({rows}, DType::int32),
+          loss({rows}, DType::float64),
+          correct({rows}, DType::int32),
+          dbias(zeros({columns}, dtype)) {
+        for (std::int64_t r = 0; r < rows; ++r) targets.set(r, static_cast<double>((r * 31 + columns - 1) % columns));
+    }
+    void run(bool gradient, bool with_bias = true) {
+        cross_entropy({.logits = logits,
+                       .bias = with_bias ? bias.tensor() : Tensor(),
+                       .targets = targets,
+                       .loss = loss,
+                       .correct = correct,
+                       .gradient = gradient,
+                       .scale = scale,
+                       .dbias = gradient ? dbias.tensor() : Tensor()});
+    }
+    double z(std::int64_t row, std::int64_t v, bool with_bias = true) const {
+        return logits.get(row, v) + (with_bias ? bias.get(v) : 0.0);
+    }
+
+    Owned logits, bias, targets, loss, correct, dbias;
+    double scale = 0.37;
+};
+
+struct Case {
+    std::int64_t rows, columns;
+};
+class CrossEntropyOf : public ::testing::TestWithParam<Case> {};
+
+TEST_P(CrossEntropyOf, LossAndGradientFollowTheFormula) {
+    const auto [rows, columns] = GetParam();
+    for (DType dtype : {DType::float32, DType::float64}) {
+        for (bool with_bias : {false, true}) {
+            Problem problem(rows, columns, dtype);
+            Owned loss({rows}, DType::float64), dx({rows, columns}, DType::float64),
+                dbias = zeros({columns}, DType::float64);
+            for (std::int64_t r = 0; r < rows; ++r) {
+                double sum = 0.0;
+                const auto target = static_cast<std::int64_t>(problem.targets.get(r));
+                for (std::int64_t v = 0; v < columns; ++v) sum += std::exp(problem.z(r, v, with_bias));
+                loss.set(r, std::log(sum) - problem.z(r, target, with_bias));
+                for (std::int64_t v = 0; v < columns; ++v) {
+                    const double p = std::exp(problem.z(r, v, with_bias)) / sum;
+                    dx.set(r * columns + v, problem.scale * (p - (v == target ? 1.0 : 0.0)));
+                    dbias.set(v, dbias.get(v) + dx.get(r, v));
+                }
+            }
+            const double relative = dtype == DType::float32 ? 2e-6 : 1e-13;
+            const Owned before = problem.logits;
+            problem.run(false, with_bias);
+            EXPECT_TRUE(close("loss", problem.loss, loss, relative, relative));
+            EXPECT_TRUE(identical("logits without gradient", problem.logits, before));
+            problem.run(true, with_bias);
+            EXPECT_TRUE(close("loss", problem.loss, loss, relative, relative));
+            EXPECT_TRUE(close("dx", problem.logits, dx, relative, relative));
+            EXPECT_TRUE(close("dbias", problem.dbias, dbias, relative, relative));
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, CrossEntropyOf,
+                         ::testing::Values(Case{1, 1}, Case{3, 17}, Case{70, 3}, Case{5, 100}, Case{40, 1001}));
+
+TEST(CrossEntropy, GradientMatchesCentralDifferencesInFloat64) {
+    Problem problem(4, 9, DType::float64);
+    Problem moved = problem;
+    problem.run(true);
+    GradientCheck check([&] {
+        moved.run(false);
+        double sum = 0.0;
+        for (std::int64_t r = 0; r < 4; ++r) sum += moved.scale * moved.loss.get(r);
+        return sum;
+    });
+    EXPECT_TRUE(check.input("logits", moved.logits, problem.logits).input("bias", moved.bias, problem.dbias).run());
+}
+
+TEST(CrossEntropy, TheFirstOfEqualLogitsIsTheAnswer) {
+    Problem problem(3, 5, DType::float32);
+    const double values[5] = {0.0, 2.0, 1.0, 2.0, 2.0};
+    problem.bias = zeros({5}, DType::float32);
+    for (std::int64_t i = 0; i < 15; ++i) problem.logits.set(i, values[i % 5]);
+    problem.targets = int32s({1, 3, 2});
+    problem.run(false);
+    EXPECT_EQ(problem.correct.get(0), 1.0);
+    EXPECT_EQ(problem.correct.get(1), 0.0);
+    EXPECT_EQ(problem.correct.get(2), 0.0);
+}
+
+TEST(CrossEntropy, CorrectCountsTheBias) {
+    Problem problem(1, 4, DType::float32);
+    problem.logits = zeros({1, 4}, DType::float32);
+    problem.bias = zeros({4}, DType::float32);
+    problem.bias.set(2, 1.0);
+    problem.targets = int32s({2});
+    problem.run(false);
+    EXPECT_EQ(problem.correct.get(0), 1.0);
+    problem.run(false, false);
+    EXPECT_EQ(problem.correct.get(0), 0.0);
+}
+
+TEST(CrossEntropy, EveryNonFiniteLogitGivesANonFiniteLossOfItsRowAlone) {
+    for (DType dtype : {DType::float32, DType::float64}) {
+        for (double bad : {std::numeric_limits<double>::quiet_NaN(), infinity, -infinity}) {
+            for (std::int64_t column : {0, 8, 16, 39}) {
+                Problem problem(3, 40, dtype);
+                problem.targets = int32s({8, 8, 8});
+                problem.logits.set(40 + column, bad);
+                problem.run(true);
+                EXPECT_TRUE(std::isfinite(problem.loss.get(0)));
+                EXPECT_FALSE(std::isfinite(problem.loss.get(1))) << bad << " at " << column;
+                EXPECT_EQ(problem.correct.get(1), 0.0);
+                EXPECT_TRUE(std::isfinite(problem.loss.get(2)));
+            }
+        }
+    }
+}
+
+TEST(CrossEntropy, LargeLogitsNeitherOverflowNorVanish) {
+    Problem problem(2, 3, DType::float32);
+    const double values[6] = {1e30, 0.0, -1e30, -5000.0, -5000.0, -5000.0};
+    for (std::int64_t i = 0; i < 6; ++i) problem.logits.set(i, values[i]);
+    problem.targets = int32s({1, 0});
+    problem.run(false, false);
+    EXPECT_NEAR(problem.loss.get(0) / 1e30, 1.0, 1e-6);
+    EXPECT_NEAR(problem.loss.get(1), std::log(3.0), 1e-6);
+}
+
+TEST(CrossEntropy, GradientRowsAddUpToZeroAndDbiasIsAddedTo) {
+    Problem problem(50, 33, DType::float64);
+    problem.dbias = filled({33}, DType::float64, 7.0);
+    problem.run(true);
+    double total = 0.0;
+    for (std::int64_t i = 0; i < problem.logits.count(); ++i) total += problem.logits.get(i);
+    EXPECT_NEAR(total, 0.0, 1e-12);
+    double bias_total = 0.0;
+    for (std::int64_t v = 0; v < 33; ++v) bias_total += problem.dbias.get(v);
+    EXPECT_NEAR(bias_total, 7.0 * 33.0, 1e-12);
+}
+
+TEST(CrossEntropy, ATargetOutsideTheVocabularyIsNamedAndNothingIsWritten) {
+    for (std::int32_t bad : {-1, -100, 9}) {
+        Problem problem(2, 9, DType::float32);
+        problem.targets = int32s({1, bad});
+        const Owned before = problem.logits;
+        EXPECT_THROW(problem.run(true), std::out_of_range) << bad;
+        EXPECT_TRUE(identical("logits", problem.logits, before));
+    }
+}
+
+TEST(CrossEntropy, BitsDoNotDependOnTheNumberOfThreads) {
+    const Problem problem(201, 130, DType::float32);
+    Problem first = problem;
+    for (int threads : {1, 2, 3}) {
+        const Threads guard(threads);
+        Problem run = problem;
+        run.run(true);
+        if (threads == 1) first = run;
+        EXPECT_TRUE(identical("dx", run.logits, first.logits));
+        EXPECT_TRUE(identical("dbias", run.dbias, first.dbias));
+        EXPECT_TRUE(identical("loss", run.loss, first.loss));
+    }
+}
+
+TEST(CrossEntropy, OfNoRowsDoesNothing) {
+    Problem problem(0, 9, DType::float32);
+    EXPECT_NO_THROW(problem.run(true));
+    for (std::int64_t v = 0; v < 9; ++v) EXPECT_EQ(problem.dbias.get(v), 0.0);
+}
+
+TEST(CrossEntropy, BrokenContractsAreNamed) {
+    Problem problem(2, 9, DType::float32);
+    problem.bias = normals({8}, DType::float32, 1);
+    EXPECT_THROW(problem.run(false), std::logic_error);
+    Problem other(2, 9, DType::float32);
+    other.loss = Owned({2}, DType::float32);
+    EXPECT_THROW(other.run(false), std::logic_error);
+}
+
+}  // namespace
+}  // namespace locus::test

@@ -1,0 +1,144 @@
+#include "kernels/embedding.h"
+
+#include <limits>
+#include <stdexcept>
+
+#include "tests/kernels/testing.h"
+
+namespace locus::test {
+namespace {
+
+// ids with repeats, gaps and both ends of the table
+Owned some_ids(std::int64_t rows, std::int32_t entries) {
+    Owned ids({rows}, DType::int32);
+    for (std::int64_t r = 0; r < rows; ++r) ids.set(r, static_cast<double>((r * r * 7 + r / 3) % entries));
+    ids.set(0, static_cast<double>(entries - 1));
+    return ids;
+}
+
+struct Case {
+    std::int64_t rows, columns;
+    std::int32_t entries;
+    bool weighted;
+};
+class EmbeddingOf : public ::testing::TestWithParam<Case> {};
+
+TEST_P(EmbeddingOf, ForwardFollowsTheFormula) {
+    const auto [rows, columns, entries, weighted] = GetParam();
+    for (DType dtype : {DType::float32, DType::float64}) {
+        for (bool accumulate : {false, true}) {
+            const Owned table = normals({entries, columns}, dtype, 1), ids = some_ids(rows, entries);
+            const Owned weights = normals({rows}, DType::float64, 2);
+            Owned y = normals({rows, columns}, dtype, 3), expected = converted(y, DType::float64);
+            for (std::int64_t i = 0; i < y.count(); ++i) {
+                const std::int64_t row = i / columns;
+                const double value = table.get(static_cast<std::int64_t>(ids.get(row)), i % columns);
+                expected.set(i, (accumulate ? y.get(i) : 0.0) + (weighted ? weights.get(row) : 1.0) * value);
+            }
+            embedding_forward({table, ids, y, weighted ? weights.tensor() : Tensor(), accumulate});
+            EXPECT_TRUE(close("y", y, expected, 0.0, dtype == DType::float32 ? 2e-7 : 1e-15));
+        }
+    }
+}
+
+TEST_P(EmbeddingOf, BackwardAddsUpTheRowsOfEachEntry) {
+    const auto [rows, columns, entries, weighted] = GetParam();
+    for (DType dtype : {DType::float32, DType::float64}) {
+        for (int skip : {-1, entries - 1}) {
+            Arena arena;
+            const Owned dy = normals({rows, columns}, dtype, 1), ids = some_ids(rows, entries);
+            const Owned weights = normals({rows}, DType::float64, 2);
+            Owned dtable = normals({entries, columns}, dtype, 3), expected = converted(dtable, DType::float64);
+            for (std::int64_t i = 0; i < dy.count(); ++i) {
+                const auto entry = static_cast<std::int64_t>(ids.get(i / columns));
+                if (entry == skip) continue;
+                const std::int64_t at = entry * columns + i % columns;
+                expected.set(at, expected.get(at) + (weighted ? weights.get(i / columns) : 1.0) * dy.get(i));
+            }
+            embedding_backward({dy, ids, weighted ? weights.tensor() : Tensor(), dtable, skip, &arena});
+            EXPECT_TRUE(close("dtable", dtable, expected, 0.0, dtype == DType::float32 ? 2e-6 : 1e-13));
+            EXPECT_EQ(arena.used(), 0U);
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, EmbeddingOf,
+                         ::testing::Values(Case{1, 1, 1, false}, Case{17, 3, 5, true}, Case{100, 300, 2, false},
+                                           Case{100, 17, 1000, true}, Case{3, 129, 3, false}));
+
+TEST(Embedding, BackwardMatchesCentralDifferencesInFloat64) {
+    Arena arena;
+    Owned table = normals({6, 5}, DType::float64, 1), y({9, 5}, DType::float64);
+    const Owned ids = some_ids(9, 6), weights = normals({9}, DType::float64, 2),
+                dy = normals({9, 5}, DType::float64, 3);
+    Owned dtable = zeros({6, 5}, DType::float64);
+    embedding_backward({dy, ids, weights, dtable, -1, &arena});
+    GradientCheck check([&] {
+        embedding_forward({table, ids, y, weights});
+        return dot(dy, y);
+    });
+    EXPECT_TRUE(check.input("table", table, dtable).run());
+}
+
+TEST(Embedding, AnIdOutsideTheTableIsNamedAndNothingIsWritten) {
+    Arena arena;
+    const Owned table = normals({10, 4}, DType::float32, 1);
+    for (std::int32_t bad : {-1, 10, 1000000000}) {
+        const Owned ids = int32s({1, 2, bad});
+        Owned y = normals({3, 4}, DType::float32, 2), dtable = normals({10, 4}, DType::float32, 3);
+        const Owned y_before = y, dtable_before = dtable;
+        try {
+            embedding_forward({table, ids, y});
+            FAIL() << "accepted " << bad;
+        } catch (const std::out_of_range& error) {
+            EXPECT_EQ(std::string(error.what()),
+                      "[embedding] id " + std::to_string(bad) + " in row 2 is outside [0, 10)");
+        }
+        EXPECT_THROW(embedding_backward({y, ids, {}, dtable, -1, &arena}), std::out_of_range);
+        EXPECT_TRUE(identical("y", y, y_before));
+        EXPECT_TRUE(identical("dtable", dtable, dtable_before));
+        EXPECT_EQ(arena.used(), 0U);
+    }
+}
+
+TEST(Embedding, BitsDoNotDependOnTheNumberOfThreads) {
+    Arena arena;
+    const Owned dy = normals({500, 150}, DType::float32, 1), ids = some_ids(500, 40);
+    Owned first;
+    for (int threads : {1, 2, 3}) {
+        const Threads guard(threads);
+        Owned dtable = zeros({40, 150}, DType::float32);
+        embedding_backward({dy, ids, {}, dtable, -1, &arena});
+        if (threads == 1) first = dtable;
+        EXPECT_TRUE(identical("dtable", dtable, first));
+    }
+}
+
+TEST(Embedding, OverwritesWhateverIsInY) {
+    const Owned table = normals({4, 3}, DType::float32, 1), ids = int32s({2});
+    Owned y = filled({1, 3}, DType::float32, std::numeric_limits<double>::quiet_NaN());
+    embedding_forward({table, ids, y});
+    for (std::int64_t c = 0; c < 3; ++c) EXPECT_EQ(y.get(c), table.get(2, c));
+}
+
+TEST(Embedding, OfNoRowsDoesNothing) {
+    Arena arena;
+    const Owned table = normals({4, 3}, DType::float32, 1), none({0, 3}, DType::float32), ids = counting(0);
+    Owned dtable = table;
+    embedding_forward({table, ids, none});
+    embedding_backward({none, ids, {}, dtable, -1, &arena});
+    EXPECT_TRUE(identical("dtable", dtable, table));
+}
+
+TEST(Embedding, BrokenContractsAreNamed) {
+    Arena arena;
+    const Owned table = normals({4, 3}, DType::float32, 1), y({2, 5}, DType::float32), ids = int32s({1, 2});
+    EXPECT_THROW(embedding_forward({table, ids, y}), std::logic_error);
+    const Owned fits({2, 3}, DType::float32);
+    EXPECT_THROW(embedding_backward({fits, ids, {}, table, -1, nullptr}), std::logic_error);
+    EXPECT_THROW(embedding_backward({fits, int32s({1}), {}, table, -1, &arena}), std::logic_error);
+    EXPECT_THROW(embedding_forward({table, ids, fits, normals({2}, DType::float32, 1)}), std::logic_error);
+}
+
+}  // namespace
+}  // namespace locus::test

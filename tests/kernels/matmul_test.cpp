@@ -1,0 +1,201 @@
+#include "kernels/matmul.h"
+
+#include <limits>
+#include <stdexcept>
+
+#include "tests/kernels/testing.h"
+
+namespace locus::test {
+namespace {
+
+struct Case {
+    std::int64_t m, n, k;
+};
+
+// One product, its operands each a column range of a wider matrix when `strided`.
+struct Problem {
+    Problem(Case size, DType dtype, bool transpose_a, bool transpose_b, bool strided)
+        : a_wide(normals(widened(transpose_a ? Shape{size.k, size.m} : Shape{size.m, size.k}, strided), dtype, 1)),
+          b_wide(normals(widened(transpose_b ? Shape{size.n, size.k} : Shape{size.k, size.n}, strided), dtype, 2)),
+          c_wide(normals(widened({size.m, size.n}, strided), dtype, 3)),
+          bias(normals({size.n}, dtype, 4)),
+          size(size),
+          transpose_a(transpose_a),
+          transpose_b(transpose_b),
+          strided(strided) {}
+
+    static Shape widened(Shape shape, bool strided) { return strided ? Shape{shape[0], shape[1] + 5} : shape; }
+    Tensor part(const Owned& wide) const {
+        return strided ? wide.tensor().slice(1, 2, wide.shape()[1] - 3) : wide.tensor();
+    }
+    void multiply(bool accumulate, bool with_bias) {
+        matmul({.a = part(a_wide),
+                .b = part(b_wide),
+                .c = part(c_wide),
+                .transpose_a = transpose_a,
+                .transpose_b = transpose_b,
+                .bias = with_bias ? bias.tensor() : Tensor(),
+                .accumulate = accumulate});
+    }
+    Owned straightforward(bool accumulate, bool with_bias) const {
+        Owned result({size.m, size.n}, DType::float64);
+        const Tensor a = part(a_wide), b = part(b_wide), c = part(c_wide);
+        for (std::int64_t i = 0; i < size.m; ++i) {
+            for (std::int64_t j = 0; j < size.n; ++j) {
+                double sum = (accumulate ? element(c, i * size.n + j) : 0.0) + (with_bias ? bias.get(j) : 0.0);
+                for (std::int64_t k = 0; k < size.k; ++k) {
+                    sum += element(a, transpose_a ? k * size.m + i : i * size.k + k) *
+                           element(b, transpose_b ? j * size.k + k : k * size.n + j);
+                }
+                result.set(i * size.n + j, sum);
+            }
+        }
+        return result;
+    }
+
+    Owned a_wide, b_wide, c_wide, bias;
+    Case size;
+    bool transpose_a, transpose_b, strided;
+};
+
+class MatmulOf : public ::testing::TestWithParam<Case> {};
+
+TEST_P(MatmulOf, FollowsTheFormulaForAllTranspositionsStridesAndAdditions) {
+    for (int bits = 0; bits < 64; ++bits) {
+        const DType dtype = (bits & 32) != 0 ? DType::float32 : DType::float64;
+        const bool accumulate = (bits & 1) != 0, with_bias = (bits & 2) != 0, strided = (bits & 16) != 0;
+        Problem problem(GetParam(), dtype, (bits & 4) != 0, (bits & 8) != 0, strided);
+        const Owned expected = problem.straightforward(accumulate, with_bias);
+        const Owned before = problem.c_wide;
+        problem.multiply(accumulate, with_bias);
+        EXPECT_TRUE(close("c", problem.part(problem.c_wide), expected, 0.0, dtype == DType::float32 ? 3e-6 : 1e-13))
+            << bits;
+        for (std::int64_t row = 0; strided && row < GetParam().m; ++row) {  // what lies beside c stays
+            for (std::int64_t column : {std::int64_t{0}, std::int64_t{1}, GetParam().n + 2, GetParam().n + 4}) {
+                ASSERT_EQ(problem.c_wide.get(row, column), before.get(row, column)) << bits;
+            }
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, MatmulOf,
+                         ::testing::Values(Case{1, 1, 1}, Case{3, 17, 5}, Case{17, 3, 100}, Case{1, 64, 33},
+                                           Case{64, 1, 33}, Case{20, 32, 1}, Case{100, 33, 65}));
+
+TEST(Matmul, OverwritesWhateverIsInC) {
+    for (DType dtype : {DType::float32, DType::float64}) {
+        const Owned a = normals({5, 7}, dtype, 1), b = normals({7, 6}, dtype, 2);
+        Owned clean = zeros({5, 6}, dtype), dirty = filled({5, 6}, dtype, std::numeric_limits<double>::quiet_NaN());
+        matmul({a, b, clean});
+        matmul({a, b, dirty});
+        EXPECT_TRUE(identical("c", dirty, clean));
+    }
+}
+
+TEST(Matmul, OfEmptyExtents) {
+    for (DType dtype : {DType::float32, DType::float64}) {
+        const Owned bias = normals({4}, dtype, 1), no_k_a({3, 0}, dtype), no_k_b({0, 4}, dtype);
+        Owned c = normals({3, 4}, dtype, 2);
+        const Owned before = c;
+        matmul({.a = no_k_a, .b = no_k_b, .c = c, .accumulate = true});
+        EXPECT_TRUE(identical("kept", c, before));
+        matmul({.a = no_k_a, .b = no_k_b, .c = c, .bias = bias});
+        for (std::int64_t i = 0; i < 12; ++i) EXPECT_EQ(c.get(i), bias.get(i % 4));
+        matmul({.a = no_k_a, .b = no_k_b, .c = c});
+        for (std::int64_t i = 0; i < 12; ++i) EXPECT_EQ(c.get(i), 0.0);
+        const Owned b = normals({5, 4}, dtype, 1), none({0, 5}, dtype), nothing({0, 4}, dtype);
+        EXPECT_NO_THROW(matmul({none, b, nothing}));
+        const Owned a = normals({3, 5}, dtype, 1), no_columns({5, 0}, dtype), no_result({3, 0}, dtype);
+        EXPECT_NO_THROW(matmul({a, no_columns, no_result}));
+    }
+}
+
+TEST(Matmul, NaNAndInfinityArePassedOn) {
+    for (DType dtype : {DType::float32, DType::float64}) {
+        Owned a = normals({4, 5}, dtype, 1);
+        a.set(2 * 5 + 1, std::numeric_limits<double>::quiet_NaN());
+        const Owned b = normals({5, 3}, dtype, 2);
+        Owned c({4, 3}, dtype);
+        matmul({a, b, c});
+        for (std::int64_t j = 0; j < 3; ++j) {
+            EXPECT_TRUE(std::isfinite(c.get(1, j)));
+            EXPECT_TRUE(std::isnan(c.get(2, j)));
+        }
+    }
+}
+
+TEST(Matmul, RepeatsItsBitsAndServesChangedThreadCounts) {
+    const Owned a = normals({130, 70}, DType::float32, 1), b = normals({50, 70}, DType::float32, 2);
+    for (int threads : {1, 2, 3, 2, 1}) {
+        const Threads guard(threads);
+        Owned first({130, 50}, DType::float32), second = first, accurate({130, 50}, DType::float64);
+        matmul({.a = a, .b = b, .c = first, .transpose_b = true});
+        matmul({.a = a, .b = b, .c = second, .transpose_b = true});
+        matmul(
+            {.a = converted(a, DType::float64), .b = converted(b, DType::float64), .c = accurate, .transpose_b = true});
+        EXPECT_TRUE(identical("again", second, first));
+        EXPECT_TRUE(close("c", first, accurate, 0.0, 1e-6));
+    }
+}
+
+TEST(Matmul, Float64BitsDoNotDependOnTheNumberOfThreads) {
+    const Owned a = normals({67, 40}, DType::float64, 1), b = normals({40, 50}, DType::float64, 2);
+    Owned first;
+    for (int threads : {1, 2, 3}) {
+        const Threads guard(threads);
+        Owned c({67, 50}, DType::float64);
+        matmul({a, b, c});
+        if (threads == 1) first = c;
+        EXPECT_TRUE(identical("c", c, first));
+    }
+}
+
+// Ragged batches bring a new number of rows with each step.
+TEST(Matmul, ServesMoreShapesThanItKeeps) {
+    const Owned b = filled({4, 3}, DType::float32, 1.0);
+    for (std::int64_t m = 1; m <= 1100; ++m) {
+        const Owned a = filled({m, 4}, DType::float32, 0.5);
+        Owned c({m, 3}, DType::float32);
+        matmul({a, b, c});
+        ASSERT_EQ(c.get(0), 2.0) << m;
+        ASSERT_EQ(c.get(c.count() - 1), 2.0) << m;
+    }
+}
+
+TEST(Matmul, TheShapesOfTheMaskedHead) {
+    const Case head = {37, 1100, 64};  // logits, their gradient towards x, and towards the weight
+    Problem forward(head, DType::float32, false, true, false);
+    const Owned logits = forward.straightforward(false, true);
+    forward.multiply(false, true);
+    EXPECT_TRUE(close("logits", forward.c_wide, logits, 0.0, 3e-6));
+    Problem dx({head.m, head.k, head.n}, DType::float32, false, false, false);
+    const Owned expected_dx = dx.straightforward(false, false);
+    dx.multiply(false, false);
+    EXPECT_TRUE(close("dx", dx.c_wide, expected_dx, 0.0, 3e-6));
+    Problem dw({head.n, head.k, head.m}, DType::float32, true, false, false);
+    const Owned expected_dw = dw.straightforward(true, false);
+    dw.multiply(true, false);
+    EXPECT_TRUE(close("dW", dw.c_wide, expected_dw, 0.0, 3e-6));
+}
+
+TEST(Matmul, BrokenContractsNameTheShapes) {
+    const Owned a = normals({3, 5}, DType::float32, 1), b = normals({4, 6}, DType::float32, 2);
+    Owned c({3, 6}, DType::float32);
+    try {
+        matmul({a, b, c});
+        FAIL() << "accepted";
+    } catch (const std::logic_error& error) {
+        EXPECT_STREQ(error.what(), "[matmul] shapes do not fit: a [3, 5], b [4, 6], c [3, 6]");
+    }
+    const Owned fits = normals({5, 6}, DType::float32, 2);
+    EXPECT_THROW(matmul({.a = a, .b = fits, .c = c, .bias = normals({5}, DType::float32, 1)}), std::logic_error);
+    EXPECT_THROW(matmul({a, normals({5, 6}, DType::float64, 1), c}), std::logic_error);
+    const Owned half({3, 3}, DType::bfloat16);
+    EXPECT_THROW(matmul({half, half, half}), std::logic_error);
+    Tensor overlapping = fits.tensor();
+    overlapping.strides[0] = 2;
+    EXPECT_THROW(matmul({a, overlapping, c}), std::logic_error);
+}
+
+}  // namespace
+}  // namespace locus::test
