@@ -7,6 +7,7 @@
 // A key that must not be seen has the score minus infinity and gets P = 0 exactly. A NaN score makes the sum NaN.
 // papers   Milakov and Gimelshein 2018 (online softmax); Dao 2022
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 
@@ -26,12 +27,27 @@ struct Running {
     T sum = 0;
 };
 
+/// The largest of s[begin .. end-1]; minus infinity for none. Lane by lane, because a maximum that must not hide a NaN is no reduction to
+/// every compiler; here a NaN may be passed over, the sum of the exponentials will show it.
+template <class T>
+inline T largest_of(const T* s, int64_t begin, int64_t end) {
+    constexpr int64_t width = VectorOf<T>::width;
+    T lanes[width];
+    std::fill_n(lanes, width, minus_infinity<T>);
+    int64_t j = begin;
+    for (; j + width <= end; j += width) {
+#pragma omp simd
+        for (int64_t lane = 0; lane < width; ++lane)
+            lanes[lane] = s[j + lane] > lanes[lane] ? s[j + lane] : lanes[lane];
+    }
+    for (; j < end; ++j) lanes[0] = s[j] > lanes[0] ? s[j] : lanes[0];
+    return *std::max_element(lanes, lanes + width);
+}
+
 /// Turns the scores of the keys begin .. end-1 into exp(s - maximum); returns what earlier sums and outputs must be multiplied with.
 template <class T>
 inline T softmax_row(T* s, int64_t begin, int64_t end, Running<T>& running) {
-    T largest = running.maximum;
-#pragma omp simd reduction(max : largest)
-    for (int64_t j = begin; j < end; ++j) largest = s[j] > largest ? s[j] : largest;
+    const T largest = std::max(running.maximum, largest_of(s, begin, end));
     const T shift = largest == minus_infinity<T> ? T{0} : largest;
     T sum = 0;
 #pragma omp simd reduction(+ : sum)

@@ -88,7 +88,7 @@ std::string describe_cost(const ModelSettings& model, const Settings& settings) 
     MemoryEstimate memory = training_memory(model, batch, length, share);
     const std::int64_t scale = settings.run.precision == "float64" ? 2 : 1;
     return fmt::format(
-        "arithmetic         {}FLOP per token forward, {}FLOP per token of a training step (sequences of {}, {:.3g}% "
+        "arithmetic         {} FLOP per token forward, {} FLOP per token of a training step (sequences of {}, {:.3g}% "
         "masked)\n"
         "memory             about {} for parameters, gradients and moments, {} for activations (batch of {} x {})\n",
         quantity_text(forward), quantity_text(3 * forward), length, 100 * share,

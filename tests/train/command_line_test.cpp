@@ -39,7 +39,7 @@ protected:
         return run_program(arguments, options);
     }
     std::vector<std::pair<std::string, std::string>> environment() const {
-        return {{"LOCUS_CACHE", (folder_ / "cache").string()}, {"OMP_NUM_THREADS", "2"}, {"TERM", "dumb"}};
+        return {{"LOCUS_CACHE", (folder_ / "cache").string()}, {"OMP_NUM_THREADS", "1"}, {"TERM", "dumb"}};
     }
     void expect_error(const std::vector<std::string>& arguments, int code, const std::string& part) const {
         const ProgramResult result = run(arguments);

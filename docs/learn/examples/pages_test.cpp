@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <regex>
 #include <sstream>
 #include <string>
@@ -82,14 +83,19 @@ std::string first_missing(const std::string& expected, const std::string& printe
     return "";
 }
 
-std::string output_of(const std::string& program) {
-    std::FILE* const pipe = popen((LOCUS_LEARN_PROGRAMS "/" + program).c_str(), "r");
-    if (pipe == nullptr) return "";
+/// What a program of docs/learn prints; empty when it fails. Each runs once.
+const std::string& output_of(const std::string& program) {
+    static std::map<std::string, std::string> outputs;
+    const auto [entry, is_new] = outputs.emplace(program, "");
+    if (!is_new) return entry->second;
+    std::FILE* const pipe = popen(("OMP_NUM_THREADS=1 " LOCUS_LEARN_PROGRAMS "/" + program).c_str(), "r");
+    if (pipe == nullptr) return entry->second;
     std::string output;
     std::array<char, 4096> buffer{};
     while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe))
         output.append(buffer.data(), count);
-    return pclose(pipe) == 0 ? output : "";
+    if (pclose(pipe) == 0) entry->second = output;
+    return entry->second;
 }
 
 std::vector<std::string> matches(const std::string& text, const char* pattern) {
