@@ -254,7 +254,8 @@ private:
 
 std::vector<std::filesystem::path> expand_pattern(const std::string& pattern) {
     if (pattern.empty()) throw DataError("an empty file name was given for the data");
-    if (std::filesystem::exists(pattern)) return {pattern};  // also a file that is called "[1].txt"
+    std::error_code unreachable;
+    if (std::filesystem::exists(pattern, unreachable)) return {pattern};  // also a file that is called "[1].txt"
     glob_t matches{};
     const int result = glob(pattern.c_str(), GLOB_TILDE | GLOB_NOSORT, nullptr, &matches);
     std::vector<std::filesystem::path> files;

@@ -230,7 +230,8 @@ Person ChineseWriter::new_person(std::size_t place) {
     Person who;
     who.woman = place % 2 == 0;
     do {
-        who.name = draw_.of(words().surnames) + draw_.of(who.woman ? words().women : words().men);
+        who.name = draw_.of(words().surnames);  // a statement each: the order of evaluation within one is the compiler's choice
+        who.name += draw_.of(who.woman ? words().women : words().men);
     } while (place == 2 && who.name == people_[0].name);
     who.town = draw_.of(words().towns);
     who.belonging = thing();
@@ -240,7 +241,8 @@ Person ChineseWriter::new_person(std::size_t place) {
 
 void ChineseWriter::there_is() {
     *this << place() << draw_.of(words().sides) << "有";
-    some(thing(), draw_.between(1, 9));
+    const Thing& what = thing();
+    some(what, draw_.between(1, 9));
 }
 
 void ChineseWriter::building_opened() {
@@ -273,7 +275,8 @@ void ChineseWriter::with_bei() {
 void ChineseWriter::bought() {
     const Person& who = person();
     *this << draw_.of(words().times) << who.name << "在" << place() << (draw_.percent(50) ? "买了" : "看见了");
-    some(thing(), draw_.between(1, 6));
+    const Thing& what = thing();
+    some(what, draw_.between(1, 6));
     *this << "，" << who.they() << "觉得" << draw_.of(words().opinions);
 }
 

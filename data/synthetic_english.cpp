@@ -285,6 +285,19 @@ private:
         adjectives();
         word(noun.in(plural));
     }
+    // Of any number. Each draws in statements of its own: the order of evaluation of arguments is the compiler's choice.
+    void the_people() {
+        const Noun& who = someone();
+        the_person(who, some_number());
+    }
+    void the_things() {
+        const Noun& what = thing();
+        the(what, some_number());
+    }
+    void some_things() {
+        const Noun& what = thing();
+        some(what, some_number());
+    }
     void in_place() {
         word(draw_.percent(50) ? "in" : draw_.of(words().near));
         the_place();
@@ -322,7 +335,7 @@ private:
         if (draw_.percent(60)) {
             if (draw_.percent(30)) word(draw_.of(words().often));
             word(draw_.of(topic_.verbs).present(plural));
-            the(thing(), some_number());
+            the_things();
         } else if (draw_.percent(50)) {
             word(are(plural));
             word(draw_.of(words().character));
@@ -382,7 +395,9 @@ Person EnglishWriter::new_person(std::size_t place) {
     who.last = draw_.of(words().surnames);
     who.town = draw_.of(words().towns);
     who.profession = &someone();
-    who.belonging = draw_.of(words().adjectives[1]) + " " + draw_.of(words().adjectives[3]) + " " + thing().one;
+    who.belonging = draw_.of(words().adjectives[1]);
+    who.belonging += " " + draw_.of(words().adjectives[3]);
+    who.belonging += " " + thing().one;
     return who;
 }
 
@@ -446,10 +461,10 @@ void EnglishWriter::person_acted() {
     word(person().first);
     if (draw_.percent(25)) word(draw_.of(words().quickly));
     word(draw_.of(topic_.verbs).past);
-    some(thing(), some_number());
+    some_things();
     if (draw_.percent(40)) {
         word("for");
-        the_person(someone(), some_number());
+        the_people();
     }
     if (draw_.percent(40)) in_place();
 }
@@ -477,7 +492,7 @@ void EnglishWriter::direct_speech() {
     word(speaker.first);
     if (draw_.percent(40)) {
         word("to");
-        the_person(someone(), some_number());
+        the_people();
     }
 }
 
@@ -608,7 +623,7 @@ void EnglishWriter::passive() {
     if (draw_.percent(50)) {
         word(person().first);
     } else {
-        the_person(someone(), some_number());
+        the_people();
     }
 }
 

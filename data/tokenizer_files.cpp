@@ -423,7 +423,8 @@ Json config_json(const TokenizerDescription& description) {
                   {"strip_accents", description.rules.strip_accents},
                   {"tokenize_chinese_chars", description.rules.split_chinese}};
     } else {
-        config = {{"tokenizer_class", "PreTrainedTokenizerFast"}};
+        config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                  {"model_input_names", Json::array({"input_ids", "token_type_ids", "attention_mask"})}};
     }
     config["clean_up_tokenization_spaces"] = false;
     for (const SpecialKey& key : special_keys) {

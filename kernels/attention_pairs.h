@@ -2,7 +2,7 @@
 // Terms by distance on a tile whose positions do not run on by one (masked rows with their true positions, randomised positions): pair by
 // pair. The formulas of attention.h as they stand, vectorised along head_dim.
 //
-// cost     per pair and table a dot product forward, two additions of a vector backward; about three times the time of a band
+// cost     per pair and table a dot product forward, two additions of a vector backward
 
 #include <cstdlib>
 

@@ -76,8 +76,11 @@ private:
 
 dnnl::engine Library::bounded_engine() {
     // Avx512 is not a bound: there the library also knows newer extensions.
-    if (isa() == Isa::avx2) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
-    if (isa() == Isa::baseline) dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41);
+    if (isa() != Isa::avx512) {
+        const auto bound = isa() == Isa::avx2 ? dnnl::cpu_isa::avx2 : dnnl::cpu_isa::sse41;
+        LOCUS_CHECK(dnnl::set_max_cpu_isa(bound) == dnnl::status::success, "matmul",
+                    std::string("oneDNN does not accept the bound ") + name_of(isa()));
+    }
     return {dnnl::engine::kind::cpu, 0};
 }
 

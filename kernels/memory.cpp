@@ -12,6 +12,7 @@ namespace locus {
 namespace {
 
 constexpr std::size_t huge_page = std::size_t{2} << 20U;
+constexpr std::size_t most_bytes = std::size_t{1} << 52U;  // far beyond any machine, far below where sums wrap
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -33,10 +34,10 @@ SizeClass size_class(std::size_t bytes) {
 
 Buffer::Buffer(std::size_t bytes) : bytes_(bytes) {
     if (bytes == 0) return;
+    if (bytes > most_bytes) throw std::bad_alloc();
     // Anonymous maps are zero-filled. A large one is over-reserved by a huge page so that the start can be aligned.
     const std::size_t length = bytes_ = round_up(bytes, bytes >= huge_page ? huge_page : 4096);
-    void* map =
-        mmap(nullptr, length + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* map = mmap(nullptr, length + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED) throw std::bad_alloc();
     char* const begin = static_cast<char*>(map);
     char* const aligned = begin + (huge_page - reinterpret_cast<std::uintptr_t>(begin) % huge_page) % huge_page;
@@ -81,6 +82,7 @@ char* Arena::carve(std::size_t bytes) {
 }
 
 void* Arena::take(std::size_t bytes) {
+    if (bytes > most_bytes) throw std::bad_alloc();
     const SizeClass wanted = size_class(bytes);
     std::vector<Header*>& free = free_.at(wanted.index);
     Header* header = nullptr;

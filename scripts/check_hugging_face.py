@@ -67,7 +67,7 @@ def locus(program, *arguments, text=None):
 
 def train_tiny(program, folder, name, **options):
     """Trains a tiny model for a few steps and returns its run folder."""
-    settings = dict(name=name, directory=json.dumps(str(folder)), language="english", tokenizer="{vocab_size: 600}", heads=4, feed_forward=48,
+    settings = dict(name=name, directory=json.dumps(str(folder)), language="english", tokenizer="{vocab_size: 800}", heads=4, feed_forward=48,
                     position="absolute", init_from='""')
     config = folder / f"{name}.yaml"
     config.write_text(CONFIGURATION.format(**{**settings, **options}), encoding="utf-8")

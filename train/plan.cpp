@@ -40,10 +40,14 @@ PlannedVocabulary planned_vocabulary(const Settings& settings) {
 }
 
 std::string with_separators(std::int64_t value) {
-    std::string digits = std::to_string(value);
-    const std::size_t first = value < 0 ? 1 : 0;
-    for (std::size_t i = digits.size(); i > first + 3; i -= 3) digits.insert(i - 3, ",");
-    return digits;
+    const std::string digits = std::to_string(value);
+    std::string text;
+    for (std::size_t i = 0; i < digits.size(); ++i) {
+        const bool follows_digit = i > 0 && digits[i - 1] != '-';
+        if (follows_digit && (digits.size() - i) % 3 == 0) text += ',';
+        text += digits[i];
+    }
+    return text;
 }
 
 std::string describe_positions(const ModelSettings& model) {

@@ -183,7 +183,7 @@ TEST_F(Corpus, OtherFormatsAreNamed) {
                            6),
           "xz");
     names("\x89PNG", "PNG");
-    names("PAR1", "Parquet");
+    names("PAR1\x15", "Parquet");
     names(std::string("ab\0cd\x01", 6), "binary data");
     names(std::string("\xFF\xFEo\0n\0e\0", 8), "UTF-16");
     names(std::string("\xFE\xFF\0o\0n\0e", 8), "UTF-16");

@@ -1,5 +1,6 @@
 #include "kernels/matmul.h"
 
+#include <cmath>
 #include <limits>
 #include <stdexcept>
 

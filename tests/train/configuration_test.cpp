@@ -158,6 +158,8 @@ std::vector<Case> yaml_cases() {
          {"test.yaml:3:1: train is given twice"}},
         {"TabIndentation", data + "train:\n\tsteps: 1\n", {"test.yaml:3:1: a tab in the indentation"}},
         {"TabAfterSpaces", data + "train:\n  \tsteps: 1\n", {"test.yaml:3:3: a tab in the indentation"}},
+        {"NotUtf8", data + "run: {name: \xff}\n", {"test.yaml:2:13: not UTF-8 text"}},
+        {"Binary", data + "run: {name: " + std::string(1, '\0') + "}\n", {"test.yaml:2:13: not UTF-8 text"}},
         {"Anchor", data + "train:\n  steps: &n 100\n", {"test.yaml:3:10: the anchor &n is not read"}},
         {"Tag", data + "train:\n  steps: !!int 100\n", {"the tag tag:yaml.org,2002:int is not read"}},
         {"KeyThatIsAList", data + "? [a, b]\n: 1\n", {"a key must be a name, not a list"}},

@@ -11,6 +11,8 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
+#include "data/utf8.h"
+
 namespace locus {
 
 namespace {
@@ -156,6 +158,17 @@ bool check_tabs(const std::string& text, const std::string& source, Mistakes& mi
     return found;
 }
 
+/// A configuration that is a program, an archive, or text in another encoding: the library's messages would quote its bytes.
+bool check_text(const std::string& text, const std::string& source, Mistakes& mistakes) {
+    const std::size_t bad = std::min(first_invalid_utf8(text), text.find('\0'));
+    if (bad >= text.size()) return false;
+    const auto begin = text.begin(), end = begin + static_cast<std::ptrdiff_t>(bad);
+    const std::size_t line_begin = bad == 0 ? 0 : text.rfind('\n', bad - 1) + 1;
+    mistakes.add({source, static_cast<int>(std::count(begin, end, '\n')) + 1, static_cast<int>(bad - line_begin) + 1},
+                 "not UTF-8 text; a configuration is a YAML file");
+    return true;
+}
+
 YamlNode parse(const std::string& text, const Place& base, Mistakes& mistakes) {
     TreeBuilder builder(base, mistakes);
     try {
@@ -195,7 +208,7 @@ const char* YamlNode::kind_name() const {
 
 YamlNode parse_yaml(const std::string& text, const std::string& source, Mistakes& mistakes) {
     const Place base{source, 1, 1};
-    if (check_tabs(text, source, mistakes)) {
+    if (check_text(text, source, mistakes) || check_tabs(text, source, mistakes)) {
         YamlNode nothing;
         nothing.place = base;
         return nothing;

@@ -4,6 +4,7 @@
 #include "kernels/adamw.h"
 
 #include <fmt/core.h>
+#include <omp.h>
 
 #include <array>
 #include <cmath>
@@ -88,6 +89,7 @@ void decay() {
 }  // namespace locus
 
 int main() {
+    omp_set_num_threads(1);  // two numbers need no team of threads
     locus::walk();
     locus::constant_slope();
     locus::decay();

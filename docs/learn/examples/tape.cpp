@@ -2,6 +2,7 @@
 // Chapter: docs/learn/01-the-tape.md
 
 #include <fmt/core.h>
+#include <omp.h>
 
 #include <cmath>
 #include <utility>
@@ -92,6 +93,7 @@ void count_requests() {
 }  // namespace locus::learn
 
 int main() {
+    omp_set_num_threads(1);  // a few numbers need no team of threads
     locus::learn::follow_by_hand();
     locus::learn::SmallLayer layer;
     locus::learn::compare_with_differences(layer);
