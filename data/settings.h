@@ -14,7 +14,7 @@ struct TokenizerSettings {
     bool lowercase = true;
     bool strip_accents = true;           // BERT ties it to lowercase; here it is a key of its own
     bool split_chinese = true;           // CJK characters are words of their own
-    double character_coverage = 0.9995;  // share of the characters of the text that the alphabet must cover
+    double character_coverage = 0.9999;  // share of the characters of the text that the alphabet must cover
 };
 
 struct MaskingSettings {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,8 +15,7 @@
 namespace locus {
 namespace {
 
-using Parsed = nlohmann::json;        // reads: look-up by key is fast
-using Json = nlohmann::ordered_json;  // writes: keeps the order of ids
+using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 // ---- files ----
@@ -30,12 +28,10 @@ std::string read_file(const fs::path& path) {
     return text;
 }
 
-void write_file(const fs::path& path, std::string_view text) { open_to_write(path).write(text); }
-
-Parsed read_json(const fs::path& path) {
+Json read_json(const fs::path& path) {
     try {
-        return Parsed::parse(read_file(path));
-    } catch (const Parsed::parse_error& error) {
+        return Json::parse(read_file(path));
+    } catch (const Json::parse_error& error) {
         const std::string what = error.what();
         const auto begin = what.find("] ");
         throw DataError(
@@ -45,21 +41,10 @@ Parsed read_json(const fs::path& path) {
 
 // ---- special tokens ----
 
-struct SpecialKey {
-    const char* key;  // of tokenizer_config.json
-    std::int32_t SpecialTokens::*id;
-};
-
-constexpr std::array<SpecialKey, 5> special_keys{{{"pad_token", &SpecialTokens::pad},
-                                                  {"unk_token", &SpecialTokens::unknown},
-                                                  {"cls_token", &SpecialTokens::cls},
-                                                  {"sep_token", &SpecialTokens::sep},
-                                                  {"mask_token", &SpecialTokens::mask}}};
-
 using TokenIds = std::unordered_map<std::string, std::int32_t>;
 
 /// The name that tokenizer_config.json gives a special token, as a string or as an object with "content"; else BERT's own.
-std::string special_name(const Parsed& config, std::size_t number) {
+std::string special_name(const Json& config, std::size_t number) {
     const auto found = config.find(special_keys[number].key);
     if (found != config.end() && found->is_string()) return found->get<std::string>();
     if (found != config.end() && found->is_object() && found->contains("content") && (*found)["content"].is_string()) {
@@ -68,7 +53,7 @@ std::string special_name(const Parsed& config, std::size_t number) {
     return special_token_names()[number];
 }
 
-SpecialTokens find_specials(const Parsed& config, const TokenIds& ids, const fs::path& source) {
+SpecialTokens find_specials(const Json& config, const TokenIds& ids, const fs::path& source) {
     SpecialTokens special;
     for (std::size_t i = 0; i < special_keys.size(); ++i) {
         const std::string name = special_name(config, i);
@@ -128,13 +113,13 @@ std::vector<std::string> read_vocabulary(const fs::path& path, TokenIds& ids) {
 
 // ---- tokenizer_config.json ----
 
-std::string string_or(const Parsed& object, const char* key, const std::string& otherwise) {
+std::string string_or(const Json& object, const char* key, const std::string& otherwise) {
     const auto found = object.find(key);
     return found != object.end() && found->is_string() ? found->get<std::string>() : otherwise;
 }
 
 /// A boolean; `otherwise` where the key is absent or null. Throws DataError for anything else.
-bool bool_or(const Parsed& object, const char* key, bool otherwise, const fs::path& path) {
+bool bool_or(const Json& object, const char* key, bool otherwise, const fs::path& path) {
     const auto found = object.find(key);
     if (found == object.end() || found->is_null()) return otherwise;
     if (!found->is_boolean()) {
@@ -153,7 +138,7 @@ bool is_bert_class(std::string name) {
 }
 
 /// transformers' defaults stand in for absent keys: lower case, and accents stripped where the text is lower-cased.
-Normalisation rules_of_config(const Parsed& config, const fs::path& path) {
+Normalisation rules_of_config(const Json& config, const fs::path& path) {
     if (!bool_or(config, "do_basic_tokenize", true, path)) {
         throw DataError(fmt::format("{}: do_basic_tokenize: false is not supported", path.string()));
     }
@@ -175,7 +160,7 @@ TokenizerDescription read_vocab_and_config(const fs::path& folder) {
                         "(do_lower_case), nor whether accents are stripped (strip_accents)",
                         config_path.string()));
     }
-    const Parsed config = read_json(config_path);
+    const Json config = read_json(config_path);
     const std::string name = string_or(config, "tokenizer_class", "BertTokenizer");
     if (!is_bert_class(name)) {
         throw DataError(
@@ -193,12 +178,12 @@ TokenizerDescription read_vocab_and_config(const fs::path& folder) {
 
 // ---- tokenizer.json ----
 
-std::string type_of(const Parsed& parent, const char* key) {
+std::string type_of(const Json& parent, const char* key) {
     const auto found = parent.find(key);
     return found == parent.end() || !found->is_object() ? "none" : string_or(*found, "type", "unnamed");
 }
 
-std::optional<TokenizerKind> kind_of(const Parsed& file) {
+std::optional<TokenizerKind> kind_of(const Json& file) {
     const std::string model = type_of(file, "model"), words = type_of(file, "pre_tokenizer"),
                       normalizer = type_of(file, "normalizer");
     if (model == "WordPiece" && words == "BertPreTokenizer" && normalizer == "BertNormalizer" &&
@@ -206,7 +191,7 @@ std::optional<TokenizerKind> kind_of(const Parsed& file) {
         return TokenizerKind::wordpiece;
     }
     if (model == "WordLevel" && words == "Split" && (normalizer == "none" || normalizer == "BertNormalizer") &&
-        file["pre_tokenizer"].value("pattern", Parsed()) == Parsed{{"Regex", "[\\s\\S]"}} &&
+        file["pre_tokenizer"].value("pattern", Json()) == Json{{"Regex", "[\\s\\S]"}} &&
         string_or(file["pre_tokenizer"], "behavior", "") == "Isolated") {
         return TokenizerKind::characters;
     }
@@ -218,7 +203,7 @@ std::optional<TokenizerKind> kind_of(const Parsed& file) {
     return std::nullopt;
 }
 
-std::vector<std::string> tokens_by_id(const Parsed& vocabulary, const fs::path& path, TokenIds& ids) {
+std::vector<std::string> tokens_by_id(const Json& vocabulary, const fs::path& path, TokenIds& ids) {
     if (!vocabulary.is_object() || vocabulary.empty())
         throw DataError(fmt::format("{}: model.vocab is empty", path.string()));
     std::vector<std::string> tokens(vocabulary.size());
@@ -238,10 +223,10 @@ std::vector<std::string> tokens_by_id(const Parsed& vocabulary, const fs::path& 
 }
 
 /// Added tokens change how text is encoded; only the five special ones are understood here.
-void check_added_tokens(const Parsed& file, const TokenizerDescription& description, const fs::path& path) {
+void check_added_tokens(const Json& file, const TokenizerDescription& description, const fs::path& path) {
     const auto added = file.find("added_tokens");
     if (added == file.end() || added->is_null()) return;
-    for (const Parsed& token : *added) {
+    for (const Json& token : *added) {
         const std::string content = string_or(token, "content", "");
         bool known = false;
         for (const SpecialKey& key : special_keys) {
@@ -258,7 +243,7 @@ void check_added_tokens(const Parsed& file, const TokenizerDescription& descript
     }
 }
 
-Normalisation rules_of_json(const Parsed& file, TokenizerKind kind, const fs::path& path) {
+Normalisation rules_of_json(const Json& file, TokenizerKind kind, const fs::path& path) {
     const auto found = file.find("normalizer");
     if (kind == TokenizerKind::bytes || found == file.end() || found->is_null()) return {false, false, false, false};
     Normalisation rules;
@@ -271,7 +256,7 @@ Normalisation rules_of_json(const Parsed& file, TokenizerKind kind, const fs::pa
 
 TokenizerDescription read_tokenizer_json(const fs::path& folder) {
     const fs::path path = folder / "tokenizer.json", config_path = folder / "tokenizer_config.json";
-    const Parsed file = read_json(path);
+    const Json file = read_json(path);
     const std::optional<TokenizerKind> kind = file.is_object() ? kind_of(file) : std::nullopt;
     if (!kind.has_value()) {
         throw DataError(fmt::format(
@@ -280,11 +265,11 @@ TokenizerDescription read_tokenizer_json(const fs::path& folder) {
             "BertPreTokenizer, BertNormalizer) and the character and byte tokenizers that Locus writes",
             path.string(), type_of(file, "model"), type_of(file, "pre_tokenizer"), type_of(file, "normalizer")));
     }
-    const Parsed config = fs::exists(config_path) ? read_json(config_path) : Parsed::object();
+    const Json config = fs::exists(config_path) ? read_json(config_path) : Json::object();
     TokenizerDescription description;
     description.kind = *kind;
     TokenIds ids;
-    description.tokens = tokens_by_id(file["model"].value("vocab", Parsed()), path, ids);
+    description.tokens = tokens_by_id(file["model"].value("vocab", Json()), path, ids);
     description.rules = rules_of_json(file, *kind, path);
     if (*kind == TokenizerKind::wordpiece) {
         const bool clean_text = description.rules.clean_text;
@@ -302,137 +287,6 @@ TokenizerDescription read_tokenizer_json(const fs::path& folder) {
     return description;
 }
 
-// ---- writing ----
-
-Json normalizer_json(const Normalisation& rules) {
-    return {{"type", "BertNormalizer"},
-            {"clean_text", rules.clean_text},
-            {"handle_chinese_chars", rules.split_chinese},
-            {"strip_accents", rules.strip_accents},
-            {"lowercase", rules.lowercase}};
-}
-
-Json vocabulary_json(const TokenizerDescription& description) {
-    Json vocabulary = Json::object();
-    // Json::operator[] of an ordered object searches from the front: quadratic. The tokens are known to differ.
-    auto& items = vocabulary.get_ref<Json::object_t&>();
-    for (std::size_t id = 0; id < description.tokens.size(); ++id) {
-        items.Json::object_t::Container::emplace_back(description.tokens[id], id);
-    }
-    return vocabulary;
-}
-
-void add_wordpiece(Json& file, const TokenizerDescription& description, const std::string& unknown) {
-    file["normalizer"] = normalizer_json(description.rules);
-    file["pre_tokenizer"] = {{"type", "BertPreTokenizer"}};
-    file["decoder"] = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", false}};
-    file["model"] = {{"type", "WordPiece"},
-                     {"unk_token", unknown},
-                     {"continuing_subword_prefix", "##"},
-                     {"max_input_chars_per_word", description.longest_word}};
-}
-
-void add_characters(Json& file, const TokenizerDescription& description, const std::string& unknown) {
-    if (description.rules.lowercase || description.rules.strip_accents)
-        file["normalizer"] = normalizer_json(description.rules);
-    file["pre_tokenizer"] = {
-        {"type", "Split"}, {"pattern", {{"Regex", "[\\s\\S]"}}}, {"behavior", "Isolated"}, {"invert", false}};
-    file["decoder"] = {{"type", "Fuse"}};
-    file["model"] = {{"type", "WordLevel"}, {"unk_token", unknown}};
-}
-
-void add_bytes(Json& file) {
-    const Json byte_level = {
-        {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};
-    file["pre_tokenizer"] = byte_level;
-    file["decoder"] = byte_level;
-    file["model"] = {{"type", "BPE"},
-                     {"dropout", nullptr},
-                     {"unk_token", nullptr},
-                     {"continuing_subword_prefix", nullptr},
-                     {"end_of_word_suffix", nullptr},
-                     {"fuse_unk", false},
-                     {"byte_fallback", false},
-                     {"ignore_merges", false},
-                     {"merges", Json::array()}};
-}
-
-Json sequence_part(const std::string& token, int type) {
-    return {{"SpecialToken", {{"id", token}, {"type_id", type}}}};
-}
-
-Json text_part(const char* name, int type) { return {{"Sequence", {{"id", name}, {"type_id", type}}}}; }
-
-Json template_json(const std::string& cls, std::int32_t cls_id, const std::string& sep, std::int32_t sep_id) {
-    const auto special = [](const std::string& token, std::int32_t id) {
-        return Json{{"id", token}, {"ids", Json::array({id})}, {"tokens", Json::array({token})}};
-    };
-    Json specials = Json::object();
-    specials[cls] = special(cls, cls_id);
-    specials[sep] = special(sep, sep_id);
-    return {{"type", "TemplateProcessing"},
-            {"single", Json::array({sequence_part(cls, 0), text_part("A", 0), sequence_part(sep, 0)})},
-            {"pair", Json::array({sequence_part(cls, 0), text_part("A", 0), sequence_part(sep, 0), text_part("B", 1),
-                                  sequence_part(sep, 1)})},
-            {"special_tokens", specials}};
-}
-
-Json added_tokens_json(const TokenizerDescription& description) {
-    Json added = Json::array();
-    std::vector<std::int32_t> ids;
-    for (const SpecialKey& key : special_keys) ids.push_back(description.special.*key.id);
-    std::sort(ids.begin(), ids.end());
-    for (const std::int32_t id : ids) {
-        added.push_back({{"id", id},
-                         {"content", description.tokens[static_cast<std::size_t>(id)]},
-                         {"single_word", false},
-                         {"lstrip", false},
-                         {"rstrip", false},
-                         {"normalized", false},
-                         {"special", true}});
-    }
-    return added;
-}
-
-Json tokenizer_json(const TokenizerDescription& description) {
-    const auto name = [&](std::int32_t id) { return description.tokens[static_cast<std::size_t>(id)]; };
-    const SpecialTokens& special = description.special;
-    Json file = {{"version", "1.0"},
-                 {"truncation", nullptr},
-                 {"padding", nullptr},
-                 {"added_tokens", added_tokens_json(description)},
-                 {"normalizer", nullptr},
-                 {"pre_tokenizer", nullptr},
-                 {"post_processor", template_json(name(special.cls), special.cls, name(special.sep), special.sep)},
-                 {"decoder", nullptr},
-                 {"model", nullptr}};
-    switch (description.kind) {
-        case TokenizerKind::wordpiece: add_wordpiece(file, description, name(special.unknown)); break;
-        case TokenizerKind::characters: add_characters(file, description, name(special.unknown)); break;
-        case TokenizerKind::bytes: add_bytes(file); break;
-    }
-    file["model"]["vocab"] = vocabulary_json(description);
-    return file;
-}
-
-Json config_json(const TokenizerDescription& description) {
-    Json config = Json::object();
-    if (description.kind == TokenizerKind::wordpiece) {
-        config = {{"tokenizer_class", "BertTokenizer"},
-                  {"do_lower_case", description.rules.lowercase},
-                  {"strip_accents", description.rules.strip_accents},
-                  {"tokenize_chinese_chars", description.rules.split_chinese}};
-    } else {
-        config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                  {"model_input_names", Json::array({"input_ids", "token_type_ids", "attention_mask"})}};
-    }
-    config["clean_up_tokenization_spaces"] = false;
-    for (const SpecialKey& key : special_keys) {
-        config[key.key] = description.tokens[static_cast<std::size_t>(description.special.*key.id)];
-    }
-    return config;
-}
-
 }  // namespace
 
 const std::vector<std::string>& special_token_names() {
@@ -445,7 +299,7 @@ TokenizerDescription read_tokenizer_files(const fs::path& folder) {
     if (fs::exists(folder / "tokenizer.json")) {
         try {
             return read_tokenizer_json(folder);
-        } catch (const Parsed::type_error& error) {  // a value of another type than the format has there
+        } catch (const Json::type_error& error) {  // a value of another type than the format has there
             throw DataError(fmt::format("{}: {}", (folder / "tokenizer.json").string(), error.what()));
         }
     }
@@ -455,15 +309,6 @@ TokenizerDescription read_tokenizer_files(const fs::path& folder) {
         if (fs::exists(folder / other)) found += fmt::format("; {} belongs to another kind of tokenizer", other);
     }
     throw DataError(fmt::format("{}: neither tokenizer.json nor vocab.txt is there{}", folder.string(), found));
-}
-
-void write_tokenizer_files(const TokenizerDescription& description, const fs::path& folder) {
-    fs::create_directories(folder);
-    std::string vocabulary;
-    for (const std::string& token : description.tokens) vocabulary.append(token).push_back('\n');
-    write_file(folder / "vocab.txt", vocabulary);
-    write_file(folder / "tokenizer.json", tokenizer_json(description).dump(2) + "\n");
-    write_file(folder / "tokenizer_config.json", config_json(description).dump(2) + "\n");
 }
 
 std::uint64_t fingerprint_of(const TokenizerDescription& description) {

@@ -7,6 +7,7 @@
 //
 // For BERT classes tokenizer_config.json decides about the normalisation, as in transformers; without it, tokenizer.json does.
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -29,7 +30,19 @@ struct TokenizerDescription {
     std::int64_t longest_word = 100;  // characters; longer words are [UNK] (wordpiece)
 };
 
-/// The names of our own special tokens, ids 0..4.
+/// Where tokenizer_config.json has the name of a special token, and where we have its id.
+struct SpecialKey {
+    const char* key;  // of tokenizer_config.json
+    std::int32_t SpecialTokens::*id;
+};
+
+constexpr std::array<SpecialKey, 5> special_keys{{{"pad_token", &SpecialTokens::pad},
+                                                  {"unk_token", &SpecialTokens::unknown},
+                                                  {"cls_token", &SpecialTokens::cls},
+                                                  {"sep_token", &SpecialTokens::sep},
+                                                  {"mask_token", &SpecialTokens::mask}}};
+
+/// The names of our own special tokens, ids 0..4, in the order of special_keys.
 const std::vector<std::string>& special_token_names();
 
 /// Throws DataError naming the file, the line or token, and what is wrong.

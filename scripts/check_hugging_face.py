@@ -206,6 +206,7 @@ def main():
     options = parser.parse_args()
     print(f"torch {torch.__version__}, transformers {transformers.__version__}")
     transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     checks = Checks()
     with tempfile.TemporaryDirectory(prefix="locus-hugging-face-") as scratch:
         scratch = pathlib.Path(scratch)

@@ -1,0 +1,380 @@
+// Each kernel at the shapes of the tiny model: 4 layers, hidden 256, 4 heads, feed-forward 1024, vocabulary 8192; a batch of 32
+// sequences of 128 tokens, 15 % of them masked.
+//
+// Before and after each run of a kernel the multiply-add peak is measured for a fraction of a millisecond. Read the share of that peak,
+// or the bytes per second against a copy on the same machine: the time alone says as much about the neighbours as about the kernel.
+//
+//     OMP_NUM_THREADS=2 kernels_benchmark --benchmark_filter=matmul
+//
+// Counters: GFLOP/s; GB/s, bytes that must cross the kernel's border once; peak, GFLOP/s of multiply-adds beside; share, in percent of it.
+
+#include <benchmark/benchmark.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/adamw.h"
+#include "kernels/add.h"
+#include "kernels/attention.h"
+#include "kernels/column_sum.h"
+#include "kernels/cross_entropy.h"
+#include "kernels/dropout.h"
+#include "kernels/embedding.h"
+#include "kernels/fma_peak.h"
+#include "kernels/gather_rows.h"
+#include "kernels/gelu.h"
+#include "kernels/layer_norm.h"
+#include "kernels/matmul.h"
+#include "kernels/memory.h"
+#include "kernels/random.h"
+
+namespace locus {
+namespace {
+
+constexpr std::int64_t sequences = 32, length = 128, rows = sequences * length, hidden = 256, heads = 4, head_dim = 64;
+constexpr std::int64_t feed_forward = 1024, vocabulary = 8192, masked = 614, parameters = 5400000;
+constexpr Dropout tenth = {.probability = 0.1F, .seed = 1, .site = stream_dropout, .step = 1};
+
+// Tensors of one benchmark; freed with it.
+class Workspace {
+public:
+    Tensor floats(Shape shape, float scale = 1.0F) {
+        const Tensor tensor = take(shape, DType::float32);
+        for (std::int64_t i = 0; i < tensor.count(); ++i) {
+            tensor.as<float>()[i] =
+                scale *
+                static_cast<float>(2.0 * uniform(philox({1, 9}, {static_cast<std::uint32_t>(i), 0, 0, 0})[0]) - 1.0);
+        }
+        return tensor;
+    }
+    Tensor int32s(std::int64_t count, const std::function<std::int64_t(std::int64_t)>& value) {
+        const Tensor tensor = take({count}, DType::int32);
+        for (std::int64_t i = 0; i < count; ++i) tensor.as<std::int32_t>()[i] = static_cast<std::int32_t>(value(i));
+        return tensor;
+    }
+    Tensor take(Shape shape, DType dtype) {
+        buffers_.emplace_back(static_cast<std::size_t>(shape.count() * size_of(dtype)));
+        return Tensor(buffers_.back().data(), shape, dtype);
+    }
+    /// Sequence and position of each row of the batch.
+    DropoutRows dropout_rows() {
+        return {int32s(rows, [](std::int64_t r) { return r / length; }),
+                int32s(rows, [](std::int64_t r) { return r % length; })};
+    }
+
+private:
+    std::vector<Buffer> buffers_;
+};
+
+double peak_now() {
+    double gflops = 0.0;
+    fma_peak({.seconds = 0.0003, .gflops = &gflops});
+    return gflops;
+}
+
+// What one call does: floating-point operations and bytes.
+struct Work {
+    double flop, bytes;
+};
+
+void measure(benchmark::State& state, Work work, const std::function<void()>& kernel) {
+    using Clock = std::chrono::steady_clock;
+    kernel();  // makes primitives and scratch memory
+    double seconds = 0.0, peaks = 0.0;
+    for (auto _ : state) {
+        const double before = peak_now();
+        const auto start = Clock::now();
+        kernel();
+        const std::chrono::duration<double> elapsed = Clock::now() - start;
+        peaks += (before + peak_now()) / 2.0;
+        seconds += elapsed.count();
+        state.SetIterationTime(elapsed.count());
+    }
+    const auto runs = static_cast<double>(state.iterations());
+    const double gflops = work.flop * runs / seconds * 1e-9, peak = peaks / runs;
+    state.counters["GFLOP/s"] = gflops;
+    state.counters["GB/s"] = work.bytes * runs / seconds * 1e-9;
+    state.counters["peak"] = peak;
+    state.counters["share"] = 100.0 * gflops / peak;
+}
+
+void register_run(const std::string& name, Work work, const std::function<std::function<void()>(Workspace&)>& prepare) {
+    benchmark::RegisterBenchmark(name.c_str(),
+                                 [=](benchmark::State& state) {
+                                     Workspace workspace;
+                                     measure(state, work, prepare(workspace));
+                                 })
+        ->UseManualTime()
+        ->Unit(benchmark::kMicrosecond)
+        ->MinTime(0.2);
+}
+
+// ---- matrix products: y = x W^T, dx = dy W, dW += dy^T x ----
+
+void register_linear(const std::string& name, std::int64_t m, std::int64_t in, std::int64_t out) {
+    const auto count = [](std::int64_t a, std::int64_t b) { return static_cast<double>(a * b); };
+    const double flop = 2.0 * count(m, in) * static_cast<double>(out);
+    const double bytes = 4.0 * (count(m, in) + count(m, out) + count(in, out));
+    register_run("matmul/" + name + "/forward", {flop, bytes}, [=](Workspace& w) {
+        const Matmul args = {.a = w.floats({m, in}),
+                             .b = w.floats({out, in}),
+                             .c = w.floats({m, out}),
+                             .transpose_b = true,
+                             .bias = w.floats({out})};
+        return [args] { matmul(args); };
+    });
+    register_run("matmul/" + name + "/dX", {flop, bytes}, [=](Workspace& w) {
+        const Matmul args = {.a = w.floats({m, out}), .b = w.floats({out, in}), .c = w.floats({m, in})};
+        return [args] { matmul(args); };
+    });
+    register_run("matmul/" + name + "/dW", {flop, bytes}, [=](Workspace& w) {
+        const Matmul args = {.a = w.floats({m, out}),
+                             .b = w.floats({m, in}),
+                             .c = w.floats({out, in}),
+                             .transpose_a = true,
+                             .accumulate = true};
+        return [args] { matmul(args); };
+    });
+}
+
+void register_float64_matmul() {
+    constexpr std::int64_t n = 256;
+    register_run("matmul_float64/256", {2.0 * n * n * n, 8.0 * 3 * n * n}, [](Workspace& w) {
+        const Matmul args = {.a = w.take({n, n}, DType::float64),
+                             .b = w.take({n, n}, DType::float64),
+                             .c = w.take({n, n}, DType::float64)};
+        return [args] { matmul(args); };
+    });
+}
+
+// ---- attention ----
+
+struct Heads {
+    Tensor q, k, value, out, log_sum_exp;
+    AttentionRows rows_of;
+    AttentionTerms terms;
+    DropoutRows dropout_rows;
+};
+
+Heads make_heads(Workspace& w, bool disentangled) {
+    Heads h;
+    const Shape shape = {rows, heads, head_dim};
+    h.q = w.floats(shape);
+    h.k = w.floats(shape);
+    h.value = w.floats(shape);
+    h.out = w.floats(shape);
+    h.log_sum_exp = w.floats({rows, heads});
+    h.dropout_rows = w.dropout_rows();
+    h.rows_of = {w.int32s(sequences + 1, [](std::int64_t s) { return s * length; }), h.dropout_rows.position};
+    h.terms.scale = 0.125;
+    if (!disentangled) return h;
+    const Tensor row = w.int32s(2 * length + 1, [](std::int64_t i) { return i < 2 * length ? i : 2 * length - 1; });
+    h.terms.key_table = {w.floats({heads, 2 * length, head_dim}), row};
+    h.terms.query_table = {w.floats({heads, 2 * length, head_dim}), row};
+    return h;
+}
+
+void register_attention(const std::string& name, bool disentangled) {
+    const double scores = static_cast<double>(rows * length * heads);
+    const double tables = disentangled ? 2.0 : 0.0, elements = 4.0 * static_cast<double>(rows * heads * head_dim);
+    const double flop = 2.0 * scores * head_dim * (2.0 + tables);
+    register_run("attention_forward/" + name, {flop, 4.0 * elements}, [=](Workspace& w) {
+        const Heads h = make_heads(w, disentangled);
+        const auto arena = std::make_shared<Arena>();
+        return [h, arena] {
+            attention_forward({.q = h.q,
+                               .k = h.k,
+                               .value = h.value,
+                               .q_rows = h.rows_of,
+                               .k_rows = h.rows_of,
+                               .terms = h.terms,
+                               .dropout = tenth,
+                               .dropout_rows = h.dropout_rows,
+                               .out = h.out,
+                               .log_sum_exp = h.log_sum_exp,
+                               .arena = arena.get()});
+        };
+    });
+    register_run("attention_backward/" + name, {2.5 * flop, 8.0 * elements}, [=](Workspace& w) {
+        const Heads h = make_heads(w, disentangled);
+        const auto arena = std::make_shared<Arena>();
+        attention_forward({.q = h.q,
+                           .k = h.k,
+                           .value = h.value,
+                           .q_rows = h.rows_of,
+                           .k_rows = h.rows_of,
+                           .terms = h.terms,
+                           .dropout = tenth,
+                           .dropout_rows = h.dropout_rows,
+                           .out = h.out,
+                           .log_sum_exp = h.log_sum_exp,
+                           .arena = arena.get()});
+        const Tensor dout = w.floats(h.q.shape), dq = w.floats(h.q.shape), dk = w.floats(h.q.shape);
+        const Tensor dvalue = w.floats(h.q.shape);
+        AttentionTermGradients dterms;
+        if (disentangled) {
+            dterms.key_table = w.floats(h.terms.key_table.rows.shape);
+            dterms.query_table = w.floats(h.terms.query_table.rows.shape);
+        }
+        return [=] {
+            attention_backward({.dout = dout,
+                                .q = h.q,
+                                .k = h.k,
+                                .value = h.value,
+                                .out = h.out,
+                                .log_sum_exp = h.log_sum_exp,
+                                .q_rows = h.rows_of,
+                                .k_rows = h.rows_of,
+                                .terms = h.terms,
+                                .dropout = tenth,
+                                .dropout_rows = h.dropout_rows,
+                                .dq = dq,
+                                .dk = dk,
+                                .dvalue = dvalue,
+                                .dterms = dterms,
+                                .arena = arena.get()});
+        };
+    });
+}
+
+// ---- the kernels that stand between the products ----
+
+void register_gelu() {
+    const double n = static_cast<double>(rows * feed_forward);
+    register_run("gelu_forward", {25.0 * n, 8.0 * n}, [](Workspace& w) {
+        const Shape shape = {rows, feed_forward};
+        const GeluForward args = {w.floats(shape, 3.0F), w.floats({feed_forward}), w.floats(shape)};
+        return [args] { gelu_forward(args); };
+    });
+    register_run("gelu_backward", {40.0 * n, 12.0 * n}, [](Workspace& w) {
+        const Shape shape = {rows, feed_forward};
+        const GeluBackward args = {w.floats(shape), w.floats(shape, 3.0F), w.floats({feed_forward}), w.floats(shape),
+                                   w.floats({feed_forward})};
+        return [args] { gelu_backward(args); };
+    });
+}
+
+void register_layer_norm() {
+    const double n = static_cast<double>(rows * hidden);
+    const Shape shape = {rows, hidden};
+    register_run("layer_norm_forward", {8.0 * n, 16.0 * n}, [=](Workspace& w) {
+        const LayerNormForward args = {.x = w.floats(shape),
+                                       .residual = w.floats(shape),
+                                       .gamma = w.floats({hidden}),
+                                       .beta = w.floats({hidden}),
+                                       .dropout = tenth,
+                                       .rows = w.dropout_rows(),
+                                       .sum = w.floats(shape),
+                                       .y = w.floats(shape),
+                                       .mean = w.floats({rows}),
+                                       .rstd = w.floats({rows})};
+        return [args] { layer_norm_forward(args); };
+    });
+    register_run("layer_norm_backward", {15.0 * n, 16.0 * n}, [=](Workspace& w) {
+        const LayerNormBackward args = {.dy = w.floats(shape),
+                                        .sum = w.floats(shape),
+                                        .gamma = w.floats({hidden}),
+                                        .mean = w.floats({rows}),
+                                        .rstd = w.floats({rows}),
+                                        .dropout = tenth,
+                                        .rows = w.dropout_rows(),
+                                        .dx = w.floats(shape),
+                                        .dresidual = w.floats(shape),
+                                        .dgamma = w.floats({hidden}),
+                                        .dbeta = w.floats({hidden})};
+        return [args] { layer_norm_backward(args); };
+    });
+    register_run("dropout_forward", {n, 8.0 * n}, [=](Workspace& w) {
+        const DropoutForward args = {w.floats(shape), w.floats(shape), tenth, w.dropout_rows()};
+        return [args] { dropout_forward(args); };
+    });
+}
+
+void register_rows() {
+    const double n = static_cast<double>(rows * hidden);
+    const Shape shape = {rows, hidden};
+    register_run("embedding_forward", {0.0, 8.0 * n}, [=](Workspace& w) {
+        const Tensor ids = w.int32s(rows, [](std::int64_t r) { return r * r % vocabulary; });
+        const EmbeddingForward args = {.table = w.floats({vocabulary, hidden}), .ids = ids, .y = w.floats(shape)};
+        return [args] { embedding_forward(args); };
+    });
+    for (const std::int64_t entries : {std::int64_t{2}, length, vocabulary}) {
+        register_run("embedding_backward/" + std::to_string(entries), {n, 8.0 * n}, [=](Workspace& w) {
+            const Tensor ids = w.int32s(rows, [=](std::int64_t r) { return r * r % entries; });
+            const auto arena = std::make_shared<Arena>();
+            EmbeddingBackward args = {.dy = w.floats(shape), .ids = ids, .dtable = w.floats({entries, hidden})};
+            args.arena = arena.get();
+            return [args, arena] { embedding_backward(args); };
+        });
+    }
+    const double selected = static_cast<double>(masked * hidden);
+    register_run("gather_rows_forward", {0.0, 8.0 * selected}, [=](Workspace& w) {
+        const Tensor indices = w.int32s(masked, [](std::int64_t m) { return m * rows / masked; });
+        const GatherRowsForward args = {w.floats(shape), indices, w.floats({masked, hidden})};
+        return [args] { gather_rows_forward(args); };
+    });
+    register_run("gather_rows_backward", {0.0, 4.0 * (n + selected)}, [=](Workspace& w) {
+        const Tensor indices = w.int32s(masked, [](std::int64_t m) { return m * rows / masked; });
+        const GatherRowsBackward args = {w.floats({masked, hidden}), indices, w.floats(shape)};
+        return [args] { gather_rows_backward(args); };
+    });
+    register_run("add", {n, 12.0 * n}, [=](Workspace& w) {
+        const Add args = {w.floats(shape), w.floats(shape)};
+        return [args] { add(args); };
+    });
+    register_run("column_sum", {n, 4.0 * n}, [=](Workspace& w) {
+        const ColumnSum args = {w.floats(shape), w.floats({hidden})};
+        return [args] { column_sum(args); };
+    });
+}
+
+void register_loss_and_optimizer() {
+    const double n = static_cast<double>(masked * vocabulary), p = static_cast<double>(parameters);
+    register_run("cross_entropy", {20.0 * n, 12.0 * n}, [](Workspace& w) {
+        const CrossEntropy args = {.logits = w.floats({masked, vocabulary}),
+                                   .bias = w.floats({vocabulary}),
+                                   .targets = w.int32s(masked, [](std::int64_t m) { return m * 13 % vocabulary; }),
+                                   .loss = w.take({masked}, DType::float64),
+                                   .correct = w.take({masked}, DType::int32),
+                                   .gradient = true,
+                                   .scale = 1.0 / masked,
+                                   .dbias = w.floats({vocabulary})};
+        return [args] { cross_entropy(args); };
+    });
+    register_run("adamw", {12.0 * p, 28.0 * p}, [](Workspace& w) {
+        const AdamW args = {.parameter = w.floats({parameters}),
+                            .gradient = w.floats({parameters}),
+                            .m = w.take({parameters}, DType::float32),
+                            .v = w.take({parameters}, DType::float32)};
+        return [args] { adamw(args); };
+    });
+    register_run("sum_of_squares", {2.0 * p, 4.0 * p}, [](Workspace& w) {
+        const auto result = std::make_shared<double>();
+        const SumOfSquares args = {w.floats({parameters}), result.get()};
+        return [args, result] { sum_of_squares(args); };
+    });
+}
+
+[[maybe_unused]] const bool registered = [] {
+    register_linear("proj_4096x256x256", rows, hidden, hidden);
+    register_linear("qkv_4096x768x256", rows, hidden, 3 * hidden);
+    register_linear("ffn1_4096x1024x256", rows, hidden, feed_forward);
+    register_linear("ffn2_4096x256x1024", rows, feed_forward, hidden);
+    register_linear("head_614x8192x256", masked, hidden, vocabulary);
+    register_float64_matmul();
+    register_attention("plain", false);
+    register_attention("disentangled", true);
+    register_gelu();
+    register_layer_norm();
+    register_rows();
+    register_loss_and_optimizer();
+    return true;
+}();
+
+}  // namespace
+}  // namespace locus
