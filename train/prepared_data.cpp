@@ -55,6 +55,7 @@ std::uint64_t training_key(const TokenizerSettings& settings, std::uint64_t text
 
 std::string report_text(const TrainedTokenizer& trained) {
     const VocabularyReport& report = trained.report;
+    if (report.words == 0) return fmt::format("tokenizer: {} tokens", trained.tokenizer->vocab_size());  // bytes
     std::string text = fmt::format(
         "tokenizer: {} tokens from {} words ({} distinct); alphabet of {} of the text's {} characters, {:.4f}% of them "
         "covered; "

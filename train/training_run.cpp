@@ -26,7 +26,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 double mean(double sum, std::int64_t count) { return count > 0 ? sum / static_cast<double>(count) : 0; }
 
-bool divides(std::int64_t every, std::int64_t step) { return every > 0 && step % every == 0; }
+bool divides(std::int64_t every, std::int64_t step) { return every > 0 && step > 0 && step % every == 0; }
 
 }  // namespace
 

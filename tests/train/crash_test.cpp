@@ -62,7 +62,8 @@ TEST_F(Crash, KilledAtFiftyRandomMomentsTheRunEndsAsTheUndisturbedOne) {
     const fs::path whole = write_configuration_file("whole");
     const auto begin = std::chrono::steady_clock::now();
     ASSERT_EQ(run_program(arguments(whole)).code, 0);
-    const auto all = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin).count();
+    const auto all =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin).count();
 
     std::mt19937 random(20240229);
     int killed = 0;

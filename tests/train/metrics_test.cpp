@@ -29,8 +29,9 @@ MetricsRow train_row(std::int64_t step) {
 }
 
 TEST(Metrics, ColumnsAreThoseOfTheContract) {
-    EXPECT_STREQ(metrics_header,
-                 "step,tokens,epoch,split,loss,masked_accuracy,learning_rate,gradient_norm,tokens_per_second,elapsed_seconds\n");
+    EXPECT_STREQ(
+        metrics_header,
+        "step,tokens,epoch,split,loss,masked_accuracy,learning_rate,gradient_norm,tokens_per_second,elapsed_seconds\n");
     EXPECT_EQ(format_row(train_row(7)), "7,7000,0.1,train,0.3333333333333333,0.25,1e-04,2,12345.5,1.5\n");
 }
 

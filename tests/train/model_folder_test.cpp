@@ -34,7 +34,8 @@ class ModelFolder : public ::testing::Test {
 protected:
     ModelFolder() : model_(small(), DType::float32) {
         model_.initialize(5);
-        for (const Parameter& parameter : model_.parameters().all()) tensors_.push_back({parameter.name, parameter.value});
+        for (const Parameter& parameter : model_.parameters().all())
+            tensors_.push_back({parameter.name, parameter.value});
         write_text(folder_ / "config.json", hugging_face_config(small()));
     }
     NamedTensor& tensor(const std::string& name) {

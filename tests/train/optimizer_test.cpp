@@ -18,7 +18,9 @@ void declare(Parameters& parameters) {
     parameters.allocate();
 }
 
-double gradient_at(std::int64_t step, std::int64_t i) { return std::sin(0.7 * static_cast<double>(step * 31 + i)) * (i % 3 == 0 ? 4 : 0.1); }
+double gradient_at(std::int64_t step, std::int64_t i) {
+    return std::sin(0.7 * static_cast<double>(step * 31 + i)) * (i % 3 == 0 ? 4 : 0.1);
+}
 
 // AdamW as in the formula, one element at a time, in double.
 struct Reference {
@@ -51,11 +53,14 @@ void expect_matches_reference(DType dtype, double clip, double tolerance) {
     settings.clip = clip;
     Optimizer optimizer(settings, parameters);
     const auto count = static_cast<std::size_t>(parameters.count());
-    Reference reference{settings, std::vector<double>(count), std::vector<double>(count), std::vector<double>(count), {}};
+    Reference reference{
+        settings, std::vector<double>(count), std::vector<double>(count), std::vector<double>(count), {}};
     for (const Parameter& parameter : parameters.all())
-        reference.decays.insert(reference.decays.end(), static_cast<std::size_t>(parameter.value.count()), parameter.decay);
+        reference.decays.insert(reference.decays.end(), static_cast<std::size_t>(parameter.value.count()),
+                                parameter.decay);
     T* values = parameters.values().as<T>();
-    for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<T>(reference.p[i] = 0.25 * static_cast<double>(i) - 2);
+    for (std::size_t i = 0; i < count; ++i)
+        values[i] = static_cast<T>(reference.p[i] = 0.25 * static_cast<double>(i) - 2);
 
     for (std::int64_t step = 1; step <= 5; ++step) {
         std::vector<double> g(count);

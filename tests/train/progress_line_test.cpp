@@ -26,7 +26,9 @@ Progress example() {
 
 TEST(ProgressLine, TellsEverythingWhereThereIsRoom) {
     const std::string text = progress_text(example(), 200);
-    EXPECT_EQ(text.find("step 1200/2000  loss 3.214  15.2k tokens/s  85.1 GFLOP/s  data wait 0%  3m12s left  done "), 0U) << text;
+    EXPECT_EQ(text.find("step 1200/2000  loss 3.214  15.2k tokens/s  85.1 GFLOP/s  data wait 0%  3m12s left  done "),
+              0U)
+        << text;
 }
 
 TEST(ProgressLine, LeavesOutTheLeastImportantWhereThereIsNone) {

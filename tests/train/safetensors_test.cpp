@@ -23,8 +23,8 @@ std::string file_bytes(const std::string& header, const std::string& data, std::
 }
 
 std::string entry(const std::string& name, const std::string& dtype, const std::string& shape, int begin, int end) {
-    return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":[" + std::to_string(begin) +
-           "," + std::to_string(end) + "]}";
+    return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":[" +
+           std::to_string(begin) + "," + std::to_string(end) + "]}";
 }
 
 class Safetensors : public ::testing::Test {
@@ -91,7 +91,8 @@ TEST_F(Safetensors, TheSameTensorsGiveTheSameBytesAndTheDataAreAligned) {
 
 TEST_F(Safetensors, HeaderOfAnyAlignmentIsRead) {
     for (int spaces = 0; spaces < 8; ++spaces) {
-        const std::string header = "{" + entry("x", "F64", "[1]", 0, 8) + "}" + std::string(static_cast<std::size_t>(spaces), ' ');
+        const std::string header =
+            "{" + entry("x", "F64", "[1]", 0, 8) + "}" + std::string(static_cast<std::size_t>(spaces), ' ');
         const double value = 0.1;
         std::string data(8, '\0');
         std::memcpy(data.data(), &value, 8);
@@ -122,10 +123,12 @@ TEST_F(Safetensors, MalformedFilesAreRefusedWithTheReason) {
     expect_refused(file_bytes("{" + entry("x", "F32", "[2]", 8, 0) + "}", data), "ends before");
     expect_refused(file_bytes("{" + entry("x", "F32", "[4611686018427387904,4,2]", 0, 8) + "}", data), "do not fit");
     expect_refused(file_bytes("{" + entry("x", "F32", "[18446744073709551615]", 0, 8) + "}", data), "not negative");
-    expect_refused(file_bytes("{" + entry("x", "F32", "[1]", 0, 4) + "," + entry("y", "F32", "[2]", 0, 8) + "}", data), "overlaps");
+    expect_refused(file_bytes("{" + entry("x", "F32", "[1]", 0, 4) + "," + entry("y", "F32", "[2]", 0, 8) + "}", data),
+                   "overlaps");
     expect_refused(file_bytes("{" + entry("x", "F32", "[1]", 4, 8) + "}", data), "belong to no tensor");
     expect_refused(file_bytes("{" + entry("x", "F32", "[1]", 0, 4) + "}", data), "belong to none");
-    expect_refused(file_bytes("{" + entry("x", "F32", "[1]", 0, 4) + "," + entry("x", "F32", "[1]", 4, 8) + "}", data), "twice");
+    expect_refused(file_bytes("{" + entry("x", "F32", "[1]", 0, 4) + "," + entry("x", "F32", "[1]", 4, 8) + "}", data),
+                   "twice");
     expect_refused(file_bytes("{\"x\":{\"dtype\":\"F32\",\"shape\":[2]}}", data), "needs dtype");
     expect_refused(file_bytes("{\"x\":7}", data), "needs dtype");
     expect_refused(file_bytes("{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0]}}", data), "needs dtype");
@@ -156,7 +159,8 @@ TEST_F(Safetensors, RandomDamageNeverCrashes) {
 
 TEST_F(Safetensors, ConvertsEveryHalfExactly) {
     std::string data;
-    for (unsigned bits = 0; bits < 65536; ++bits) data += {static_cast<char>(bits & 255U), static_cast<char>(bits >> 8U)};
+    for (unsigned bits = 0; bits < 65536; ++bits)
+        data += {static_cast<char>(bits & 255U), static_cast<char>(bits >> 8U)};
     const StoredTensor half = {"F16", {65536}, data.data(), data.size()};
     std::vector<double> values(65536);
     copy_stored(half, "x", Tensor(values.data(), {65536}, DType::float64));
@@ -165,10 +169,12 @@ TEST_F(Safetensors, ConvertsEveryHalfExactly) {
         const double mantissa = bits & 1023U;
         const double sign = (bits & 0x8000U) != 0 ? -1 : 1;
         if (exponent == 31) {
-            ASSERT_TRUE(mantissa == 0 ? std::isinf(values[bits]) && std::signbit(values[bits]) == (sign < 0) : std::isnan(values[bits]));
+            ASSERT_TRUE(mantissa == 0 ? std::isinf(values[bits]) && std::signbit(values[bits]) == (sign < 0)
+                                      : std::isnan(values[bits]));
             continue;
         }
-        const double expected = sign * (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25));
+        const double expected =
+            sign * (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25));
         ASSERT_EQ(values[bits], expected) << bits;
     }
 }

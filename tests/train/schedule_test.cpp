@@ -18,7 +18,8 @@ ScheduleSettings schedule(const char* type, double final_fraction = 0) {
 
 void expect_rates(const ScheduleSettings& settings, std::initializer_list<std::pair<std::int64_t, double>> table) {
     for (const auto& [step, expected] : table)
-        EXPECT_NEAR(learning_rate(settings, peak, step, steps), expected * peak, 1e-15 * peak + 1e-18) << settings.type << " " << step;
+        EXPECT_NEAR(learning_rate(settings, peak, step, steps), expected * peak, 1e-15 * peak + 1e-18)
+            << settings.type << " " << step;
 }
 
 TEST(Schedule, WarmupRisesLinearlyFromAboveZeroToThePeak) {

@@ -26,8 +26,8 @@ class TinyRun {
 public:
     TinyRun() {
         setenv("LOCUS_CACHE", (folder_ / "cache").c_str(), 1);
-        write_tiny_text(folder_ / "train.txt", 0, 12);
-        write_tiny_text(folder_ / "valid.txt", 1000, 3);
+        write_tiny_text(folder_ / "train.txt", 0, 4);
+        write_tiny_text(folder_ / "valid.txt", 1000, 2);
     }
 
     /// Twelve steps of two times four sequences, with dropout; everything is saved.

@@ -62,7 +62,8 @@ TEST(Trainer, TheLossFallsAndTheRunFolderHasWhatItShould) {
     EXPECT_NEAR(losses.front(), std::log(261.0), 0.3);
     EXPECT_LT(losses.back(), losses.front() - 1.5);
     EXPECT_EQ(metrics_column(run, "train", 0).size(), 80U);
-    for (const char* name : {"config.yaml", "log.txt", "metrics.csv", "latest/model.safetensors", "best/tokenizer.json"})
+    for (const char* name :
+         {"config.yaml", "log.txt", "metrics.csv", "latest/model.safetensors", "best/tokenizer.json"})
         EXPECT_TRUE(fs::exists(run / name)) << name;
     EXPECT_EQ(fs::canonical(run / "latest").filename(), "step-00000080");
     EXPECT_TRUE(contains(read_text(run / "log.txt"), "stopped: steps reached (80)"));
@@ -86,13 +87,14 @@ TEST(Trainer, ResumingAnywhereGivesTheBitsOfTheUninterruptedRun) {
     const TinyRun tiny;
     Settings settings = tiny.settings();
     const PreparedData data = prepare_data(settings, {});
-    settings.train.steps = 2 * data.train->samples() / 8 + 2;  // over two ends of an epoch
-    settings.train.checkpoint_every = 1;
-    ASSERT_GT(settings.train.steps, 6);
-    ASSERT_LT(settings.train.steps, 400);
+    const std::int64_t epoch_end =
+        data.train->samples() / 16;  // the step in which the first epoch ends is the next one
+    settings.train.batch_size = 8;
+    settings.train.steps = 2 * epoch_end + 3;
+    ASSERT_GT(epoch_end, 3);
+    ASSERT_LT(epoch_end, 40);
     ASSERT_EQ(train(settings, false), 0);
     const fs::path whole = tiny.run("tiny");
-    const std::int64_t epoch_end = data.train->samples() / 8;
     for (const std::int64_t step : {std::int64_t{1}, epoch_end, epoch_end + 1, settings.train.steps - 1}) {
         settings.run.name = "resumed-" + std::to_string(step);
         const fs::path run = tiny.run(settings.run.name);
@@ -133,7 +135,8 @@ TEST(Trainer, ResumingRefusesAnotherConfigurationAndListsEachDifference) {
     other.train.optimizer.learning_rate = 1e-5;
     EXPECT_THROW(train(other, true), ConfigurationError);
     const std::string message = error_of(other, true);
-    for (const char* key : {"run.seed", "model.hidden", "train.batch_size", "train.steps", "train.optimizer.learning_rate"})
+    for (const char* key :
+         {"run.seed", "model.hidden", "train.batch_size", "train.steps", "train.optimizer.learning_rate"})
         EXPECT_TRUE(contains(message, key)) << key << " in\n" << message;
     EXPECT_FALSE(contains(message, "model.layers")) << message;
 }
@@ -197,7 +200,8 @@ TEST(Trainer, EarlyStopCountsValidationsWithoutImprovementAndSurvivesResuming) {
     ASSERT_EQ(train(settings, false), 0);
     const fs::path run = tiny.run("tiny");
     EXPECT_EQ(read_trainer_state(run / "latest").step, 8);  // best at 2; 4, 6 and 8 do not improve
-    EXPECT_TRUE(contains(read_text(run / "log.txt"), "stopped: early stop: no improvement in 3 evaluations; best step 2"));
+    EXPECT_TRUE(
+        contains(read_text(run / "log.txt"), "stopped: early stop: no improvement in 3 evaluations; best step 2"));
     const std::string metrics = metrics_without_times(run);
     cut_run_back(run, 5, 12);
     ASSERT_EQ(train(settings, true), 0);
@@ -331,7 +335,8 @@ TEST(TrainingStep, OneTimesEightIsTwoTimesFourIsEightTimesOne) {
             EXPECT_NEAR(parts.result.loss, whole.result.loss, 1e-12);
             EXPECT_NEAR(parts.result.gradient_norm, whole.result.gradient_norm, 1e-12);
             for (std::size_t i = 0; i < whole.gradients.size(); ++i)
-                ASSERT_TRUE(std::abs(parts.gradients[i] - whole.gradients[i]) <= 1e-13) << i << ", batch size " << batch_size;
+                ASSERT_TRUE(std::abs(parts.gradients[i] - whole.gradients[i]) <= 1e-13)
+                    << i << ", batch size " << batch_size;
         }
     }
 }
@@ -339,7 +344,8 @@ TEST(TrainingStep, OneTimesEightIsTwoTimesFourIsEightTimesOne) {
 TEST(TrainingStep, AsksTheSystemForNoMemoryAfterTheFirstSteps) {
     const TinyRun tiny;
     const StepOutcome outcome = run_steps(tiny, 4, 12, 0.1);
-    for (std::size_t n = 2; n < outcome.growths.size(); ++n) EXPECT_EQ(outcome.growths[n], outcome.growths[1]) << "step " << n + 1;
+    for (std::size_t n = 2; n < outcome.growths.size(); ++n)
+        EXPECT_EQ(outcome.growths[n], outcome.growths[1]) << "step " << n + 1;
 }
 
 TEST(TrainingStep, ASequenceWithoutAMaskedTokenIsNoError) {
