@@ -77,7 +77,8 @@ private:
         for (utf8proc_ssize_t i = 0; i < count; ++i) strip(static_cast<char32_t>(parts[static_cast<std::size_t>(i)]));
     }
 
-    /// Drops accents and puts the marks that stay in canonical order. utf8proc would sort a long run of marks in quadratic time.
+    /// Drops accents and puts the marks that stay in canonical order. utf8proc would sort a long run of marks in
+    /// quadratic time.
     void strip(char32_t c) {
         const std::uint8_t classes = classes_[c];
         if ((classes & (class_accent | class_combining)) == 0) {

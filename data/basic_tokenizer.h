@@ -21,7 +21,8 @@ struct Normalisation {
     bool clean_text = true, split_chinese = true, strip_accents = true, lowercase = true;
 };
 
-/// Receives a normalised word and its length in characters. A word longer than the limit arrives cut, with `characters` = limit + 1.
+/// Receives a normalised word and its length in characters. A word longer than the limit arrives cut, with
+/// `characters` = limit + 1.
 using WordVisitor = std::function<void(std::string_view word, std::int64_t characters)>;
 
 /// Throws DataError for invalid UTF-8, naming the byte.

@@ -1,8 +1,8 @@
 #pragma once
 // One token per byte: no text is unknown, and the vocabulary is 5 special tokens and 256 bytes.
 //
-// In files a byte is written as one printable character, as GPT-2 does: the printable bytes of Latin-1 stand for themselves, the 68 others
-// for U+0100 onwards in order (a space is U+0120).
+// In files a byte is written as one printable character, as GPT-2 does: the printable bytes of Latin-1 stand for
+// themselves, the 68 others for U+0100 onwards in order (a space is U+0120).
 // source    Radford et al. 2019 (GPT-2); Xue et al. 2022, arXiv:2105.13626 (ByT5)
 
 #include <cstdint>

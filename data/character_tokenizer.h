@@ -1,6 +1,6 @@
 #pragma once
-// One token per Unicode character, spaces included; a character outside the vocabulary is [UNK]. The text is lower-cased and its accents
-// stripped first where the settings say so, nothing else is done to it.
+// One token per Unicode character, spaces included; a character outside the vocabulary is [UNK]. The text is
+// lower-cased and its accents stripped first where the settings say so, nothing else is done to it.
 
 #include <memory>
 

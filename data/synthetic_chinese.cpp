@@ -230,7 +230,8 @@ Person ChineseWriter::new_person(std::size_t place) {
     Person who;
     who.woman = place % 2 == 0;
     do {
-        who.name = draw_.of(words().surnames);  // a statement each: the order of evaluation within one is the compiler's choice
+        who.name = draw_.of(
+            words().surnames);  // a statement each: the order of evaluation within one is the compiler's choice
         who.name += draw_.of(who.woman ? words().women : words().men);
     } while (place == 2 && who.name == people_[0].name);
     who.town = draw_.of(words().towns);

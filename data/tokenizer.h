@@ -1,5 +1,6 @@
 #pragma once
-// Text in, token ids out. One interface for all tokenizers; ids 0..4 of our own vocabularies are [PAD] [UNK] [CLS] [SEP] [MASK].
+// Text in, token ids out. One interface for all tokenizers; ids 0..4 of our own vocabularies are [PAD] [UNK] [CLS]
+// [SEP] [MASK].
 
 #include <cstdint>
 #include <filesystem>
@@ -24,7 +25,8 @@ public:
 
     /// Appends the ids of `text` (valid UTF-8). Nothing is added around it, and "[MASK]" in the text is ordinary text.
     virtual void encode(std::string_view text, std::vector<std::int32_t>& ids) const = 0;
-    /// The text of ids, as Hugging Face's decode() gives it: word pieces joined, special tokens written out.
+    /// The text of ids, as Hugging Face's decode() gives it without cleaning up spaces: word pieces joined, a space
+    /// before each other token (also before punctuation), special tokens written out.
     virtual std::string decode(std::span<const std::int32_t> ids) const = 0;
 
     virtual std::int32_t vocab_size() const = 0;

@@ -43,7 +43,8 @@ Json read_json(const fs::path& path) {
 
 using TokenIds = std::unordered_map<std::string, std::int32_t>;
 
-/// The name that tokenizer_config.json gives a special token, as a string or as an object with "content"; else BERT's own.
+/// The name that tokenizer_config.json gives a special token, as a string or as an object with "content"; else BERT's
+/// own.
 std::string special_name(const Json& config, std::size_t number) {
     const auto found = config.find(special_keys[number].key);
     if (found != config.end() && found->is_string()) return found->get<std::string>();

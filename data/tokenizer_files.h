@@ -1,11 +1,13 @@
 #pragma once
 // A tokenizer as plain data, and the files of a tokenizer folder, which transformers' AutoTokenizer reads too.
 //
-//   vocab.txt              one token per line, split at LF alone; a CR before it, a byte-order mark and empty lines at the very end are dropped
+//   vocab.txt              one token per line, split at LF alone; a CR before it, a byte-order mark and empty lines
+//                          at the very end are dropped
 //   tokenizer.json         the whole tokenizer for Hugging Face's `tokenizers` library
 //   tokenizer_config.json  class, names of the special tokens, normalisation
 //
-// For BERT classes tokenizer_config.json decides about the normalisation, as in transformers; without it, tokenizer.json does.
+// For BERT classes tokenizer_config.json decides about the normalisation, as in transformers; without it,
+// tokenizer.json does.
 
 #include <array>
 #include <cstdint>

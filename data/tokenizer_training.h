@@ -26,8 +26,8 @@ struct TrainedTokenizer {
     VocabularyReport report;
 };
 
-/// Trains the tokenizer that the settings ask for on `files`: the same vocabulary for any number of threads, never larger than
-/// asked. Throws DataError when the alphabet alone does not fit.
+/// Trains the tokenizer that the settings ask for on `files`: the same vocabulary for any number of threads, never
+/// larger than asked. Throws DataError when the alphabet alone does not fit.
 TrainedTokenizer train_tokenizer(const TokenizerSettings& settings, const std::vector<std::filesystem::path>& files,
                                  const DataSettings& data, const ProgressReport& progress = {});
 

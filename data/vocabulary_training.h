@@ -1,6 +1,6 @@
 #pragma once
-// From counts to a vocabulary. The alphabet is the commonest characters that together cover `character_coverage` of the text; a word with
-// another character in it is [UNK] as a whole, so the pieces are learnt from the other words.
+// From counts to a vocabulary. The alphabet is the commonest characters that together cover `character_coverage` of
+// the text; a word with another character in it is [UNK] as a whole, so the pieces are learnt from the other words.
 
 #include "data/character_counts.h"
 #include "data/tokenizer_training.h"
@@ -8,8 +8,9 @@
 
 namespace locus {
 
-/// Ids: special tokens, the alphabet, the alphabet after "##" (characters that continue a word of the text), then pieces, commonest first.
-/// Throws DataError for a text without words, and when specials and alphabet exceed vocab_size.
+/// Ids: special tokens, the alphabet, the alphabet after "##" (characters that continue a word of the text), then
+/// pieces, commonest first. Throws DataError for a text without words, and when specials and alphabet exceed
+/// vocab_size.
 TrainedTokenizer train_wordpiece(WordCounts counts, const TokenizerSettings& settings,
                                  const ProgressReport& progress = {});
 

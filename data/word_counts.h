@@ -22,8 +22,8 @@ struct WordCounts {
     std::int64_t dropped = 0;      // occurrences of rare words that did not fit into the table
 };
 
-/// Memory: the batch at hand, and `most_words` distinct words; when more turn up, those seen once so far are dropped, then those seen twice,
-/// and so on until half the table is free.
+/// Memory: the batch at hand, and `most_words` distinct words; when more turn up, those seen once so far are dropped,
+/// then those seen twice, and so on until half the table is free.
 class WordCounter {
 public:
     WordCounter(const Normalisation& rules, std::int64_t longest_word, std::size_t most_words = std::size_t{1} << 24U);

@@ -1,6 +1,6 @@
 #pragma once
-// WordPiece: each word from left to right into the longest pieces of the vocabulary; "##" marks a piece that continues a word. A word
-// without such a division, or longer than the limit, is [UNK] as a whole.
+// WordPiece: each word from left to right into the longest pieces of the vocabulary; "##" marks a piece that
+// continues a word. A word without such a division, or longer than the limit, is [UNK] as a whole.
 //
 // cost      one hash look-up per byte tried; longest_word^2 at worst per word, so linear in the text
 // source    Devlin et al. 2019, arXiv:1810.04805; equal to Hugging Face's BertTokenizerFast id for id

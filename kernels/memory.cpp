@@ -82,17 +82,19 @@ char* Arena::carve(std::size_t bytes) {
 }
 
 void* Arena::take(std::size_t bytes) {
-    if (bytes > most_bytes) throw std::bad_alloc();
     const SizeClass wanted = size_class(bytes);
-    std::vector<Header*>& free = free_.at(wanted.index);
     Header* header = nullptr;
-    if (free.empty()) {
+    // A block up to half as large again serves too: the number of masked rows differs a little from step to step.
+    for (std::size_t index = wanted.index; index <= wanted.index + 4 && index < classes && header == nullptr; ++index) {
+        if (free_[index].empty()) continue;
+        header = free_[index].back();
+        free_[index].pop_back();
+    }
+    if (header == nullptr) {
         header = reinterpret_cast<Header*>(carve(round_up(sizeof(Header) + wanted.bytes, 64)));
         *header = {wanted.index, wanted.bytes};
-        free.reserve(free.capacity() + 1);  // so that giving back never allocates
-    } else {
-        header = free.back();
-        free.pop_back();
+        ++blocks_[wanted.index];
+        free_.at(wanted.index).reserve(blocks_[wanted.index]);  // so that giving back never allocates
     }
     used_ += header->bytes;
     peak_ = std::max(peak_, used_);

@@ -31,7 +31,7 @@ private:
 };
 
 /// Blocks of memory that are taken and given back within a step. Sizes are rounded up to classes (eight per power of two,
-/// so at most an eighth is wasted); a block given back serves the next request of its class, last in first out while it is still in
+/// so at most an eighth is wasted); a block given back serves the next request of its class or a slightly smaller one, last in first out while it is still in
 /// the cache. The same sequence of requests in the next step finds the same blocks and asks the system for nothing.
 class Arena {
 public:
@@ -61,7 +61,8 @@ private:
 
     std::vector<Buffer> slabs_;
     std::array<std::vector<Header*>, classes> free_;
-    char* slab_begin_ = nullptr;  // what is left of the newest slab for small blocks
+    std::array<std::size_t, classes> blocks_{};  // ever made, free or not
+    char* slab_begin_ = nullptr;                 // what is left of the newest slab for small blocks
     char* slab_end_ = nullptr;
     std::size_t used_ = 0, peak_ = 0, reserved_ = 0;
 };

@@ -1,4 +1,4 @@
-// Each kernel at the shapes of the tiny model: 4 layers, hidden 256, 4 heads, feed-forward 1024, vocabulary 8192; a batch of 32
+// Each kernel but attention (attention_benchmark.cpp) at the shapes of the tiny model: 4 layers, hidden 256, 4 heads, feed-forward 1024, vocabulary 8192; a batch of 32
 // sequences of 128 tokens, 15 % of them masked.
 //
 // Before and after each run of a kernel the multiply-add peak is measured for a fraction of a millisecond. Read the share of that peak,
@@ -20,7 +20,6 @@
 
 #include "kernels/adamw.h"
 #include "kernels/add.h"
-#include "kernels/attention.h"
 #include "kernels/column_sum.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/dropout.h"
@@ -36,7 +35,7 @@
 namespace locus {
 namespace {
 
-constexpr std::int64_t sequences = 32, length = 128, rows = sequences * length, hidden = 256, heads = 4, head_dim = 64;
+constexpr std::int64_t sequences = 32, length = 128, rows = sequences * length, hidden = 256;
 constexpr std::int64_t feed_forward = 1024, vocabulary = 8192, masked = 614, parameters = 5400000;
 constexpr Dropout tenth = {.probability = 0.1F, .seed = 1, .site = stream_dropout, .step = 1};
 
@@ -149,96 +148,6 @@ void register_float64_matmul() {
                              .b = w.take({n, n}, DType::float64),
                              .c = w.take({n, n}, DType::float64)};
         return [args] { matmul(args); };
-    });
-}
-
-// ---- attention ----
-
-struct Heads {
-    Tensor q, k, value, out, log_sum_exp;
-    AttentionRows rows_of;
-    AttentionTerms terms;
-    DropoutRows dropout_rows;
-};
-
-Heads make_heads(Workspace& w, bool disentangled) {
-    Heads h;
-    const Shape shape = {rows, heads, head_dim};
-    h.q = w.floats(shape);
-    h.k = w.floats(shape);
-    h.value = w.floats(shape);
-    h.out = w.floats(shape);
-    h.log_sum_exp = w.floats({rows, heads});
-    h.dropout_rows = w.dropout_rows();
-    h.rows_of = {w.int32s(sequences + 1, [](std::int64_t s) { return s * length; }), h.dropout_rows.position};
-    h.terms.scale = 0.125;
-    if (!disentangled) return h;
-    const Tensor row = w.int32s(2 * length + 1, [](std::int64_t i) { return i < 2 * length ? i : 2 * length - 1; });
-    h.terms.key_table = {w.floats({heads, 2 * length, head_dim}), row};
-    h.terms.query_table = {w.floats({heads, 2 * length, head_dim}), row};
-    return h;
-}
-
-void register_attention(const std::string& name, bool disentangled) {
-    const double scores = static_cast<double>(rows * length * heads);
-    const double tables = disentangled ? 2.0 : 0.0, elements = 4.0 * static_cast<double>(rows * heads * head_dim);
-    const double flop = 2.0 * scores * head_dim * (2.0 + tables);
-    register_run("attention_forward/" + name, {flop, 4.0 * elements}, [=](Workspace& w) {
-        const Heads h = make_heads(w, disentangled);
-        const auto arena = std::make_shared<Arena>();
-        return [h, arena] {
-            attention_forward({.q = h.q,
-                               .k = h.k,
-                               .value = h.value,
-                               .q_rows = h.rows_of,
-                               .k_rows = h.rows_of,
-                               .terms = h.terms,
-                               .dropout = tenth,
-                               .dropout_rows = h.dropout_rows,
-                               .out = h.out,
-                               .log_sum_exp = h.log_sum_exp,
-                               .arena = arena.get()});
-        };
-    });
-    register_run("attention_backward/" + name, {2.5 * flop, 8.0 * elements}, [=](Workspace& w) {
-        const Heads h = make_heads(w, disentangled);
-        const auto arena = std::make_shared<Arena>();
-        attention_forward({.q = h.q,
-                           .k = h.k,
-                           .value = h.value,
-                           .q_rows = h.rows_of,
-                           .k_rows = h.rows_of,
-                           .terms = h.terms,
-                           .dropout = tenth,
-                           .dropout_rows = h.dropout_rows,
-                           .out = h.out,
-                           .log_sum_exp = h.log_sum_exp,
-                           .arena = arena.get()});
-        const Tensor dout = w.floats(h.q.shape), dq = w.floats(h.q.shape), dk = w.floats(h.q.shape);
-        const Tensor dvalue = w.floats(h.q.shape);
-        AttentionTermGradients dterms;
-        if (disentangled) {
-            dterms.key_table = w.floats(h.terms.key_table.rows.shape);
-            dterms.query_table = w.floats(h.terms.query_table.rows.shape);
-        }
-        return [=] {
-            attention_backward({.dout = dout,
-                                .q = h.q,
-                                .k = h.k,
-                                .value = h.value,
-                                .out = h.out,
-                                .log_sum_exp = h.log_sum_exp,
-                                .q_rows = h.rows_of,
-                                .k_rows = h.rows_of,
-                                .terms = h.terms,
-                                .dropout = tenth,
-                                .dropout_rows = h.dropout_rows,
-                                .dq = dq,
-                                .dk = dk,
-                                .dvalue = dvalue,
-                                .dterms = dterms,
-                                .arena = arena.get()});
-        };
     });
 }
 
@@ -367,8 +276,6 @@ void register_loss_and_optimizer() {
     register_linear("ffn2_4096x256x1024", rows, feed_forward, hidden);
     register_linear("head_614x8192x256", masked, hidden, vocabulary);
     register_float64_matmul();
-    register_attention("plain", false);
-    register_attention("disentangled", true);
     register_gelu();
     register_layer_norm();
     register_rows();

@@ -65,6 +65,7 @@ void fill_disk(const fs::path& file, std::int64_t leave) {
 std::int64_t checkpoint_size(const TinyRun& tiny) {
     Settings settings = tiny.settings("probe");
     settings.train.steps = 1;
+    settings.train.schedule.warmup = 0;
     if (run_training(tiny, settings) != 0) throw std::runtime_error("the probe failed");
     std::int64_t bytes = 0;
     for (const auto& entry : fs::directory_iterator(tiny.run("probe") / "latest/"))
