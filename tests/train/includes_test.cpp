@@ -48,7 +48,8 @@ TEST(Includes, PointDownOnly) {
 
 TEST(Includes, AWrongOneIsSeen) {
     const fs::path file = fs::temp_directory_path() / "locus_includes_test.h";
-    std::ofstream(file) << "#include \"train/trainer.h\"\n#include \"kernels/random.h\"\n#include \"kernels/tensor.h\"\n";
+    std::ofstream(file)
+        << "#include \"train/trainer.h\"\n#include \"kernels/random.h\"\n#include \"kernels/tensor.h\"\n";
     EXPECT_EQ(wrong_includes("kernels", file).size(), 1U);
     EXPECT_EQ(wrong_includes("data", file).size(), 2U);
     EXPECT_EQ(wrong_includes("train", file).size(), 0U);
