@@ -41,11 +41,13 @@ protected:
         kill(program.process(), signal);
         return program.wait();
     }
-    // Waits until the first checkpoint is there, so that the signal falls into training.
+    // Waits until this run of the program has saved a checkpoint, so that the signal falls into training.
     ProgramResult disturb_in_training(const std::string& name, int signal) const {
+        const fs::path latest = tiny_.run(name) / "latest";
+        const auto target = [&] { return fs::is_symlink(latest) ? fs::read_symlink(latest) : fs::path(); };
+        const fs::path before = target();
         RunningProgram program(arguments(tiny_.folder() / (name + ".yaml")), {});
-        for (int n = 0; n < 2000 && !fs::exists(tiny_.run(name) / "latest"); ++n)
-            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        for (int n = 0; n < 2000 && target() == before; ++n) std::this_thread::sleep_for(std::chrono::milliseconds(5));
         kill(program.process(), signal);
         return program.wait();
     }

@@ -60,6 +60,9 @@ public:
         arguments.insert(arguments.begin(), LOCUS_PROGRAM);
         write_text(files_ / "in", options.input);
         const std::string out = output_file_.empty() ? (files_ / "out").string() : output_file_;
+        // There from the start: a signal may come before the program has opened them.
+        if (output_file_.empty()) write_text(out, "");
+        write_text(files_ / "err", "");
         process_ = fork();
         if (process_ < 0) throw std::runtime_error("cannot fork");
         if (process_ == 0) {
