@@ -82,6 +82,7 @@ char* Arena::carve(std::size_t bytes) {
 }
 
 void* Arena::take(std::size_t bytes) {
+    if (bytes > std::size_t{1} << 47U) throw std::bad_alloc();  // more than an address space; its class would not exist
     const SizeClass wanted = size_class(bytes);
     Header* header = nullptr;
     // A block up to half as large again serves too: the number of masked rows differs a little from step to step.
