@@ -4,7 +4,7 @@
     python3 -m venv venv && venv/bin/pip install tokenizers==0.23.3
     venv/bin/python scripts/make_tokenizer_fixtures.py
 
-tokenizers 0.22.2 gives the same files. The reference is BertTokenizerFast (the only BERT tokenizer of transformers 5). The slow
+The reference is BertTokenizerFast (the only BERT tokenizer of transformers 5). The slow
 BertTokenizer of transformers 4 differs where it normalises to NFC first, lower-cases before it strips accents, and knows a final sigma.
 """
 import collections

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "data/settings.h"
+
 namespace locus {
 
 /// locus train CONFIG [--set key=value ...] [--resume] [--dry-run]
@@ -53,7 +55,7 @@ struct TokenizerTrainCommand {
     bool cased = false;         // keep capitals
     bool keep_accents = false;  // keep accents
     bool join_chinese = false;  // do not make each Chinese character a word
-    double character_coverage = 0.9995;
+    double character_coverage = TokenizerSettings().character_coverage;
     std::string encoding = "utf8", invalid_utf8 = "error", field = "text";
     std::int64_t threads = 0;
 };
