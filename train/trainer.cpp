@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "data/corpus_warnings.h"
 #include "kernels/isa.h"
 #include "model/cost.h"
 #include "train/atomic_file.h"
@@ -100,6 +101,9 @@ void report_start(const Settings& settings, const PreparedData& data, const Mask
     log_line(fmt::format("data: {} tokens of training text, {} samples of {} tokens per epoch; {} validation samples",
                          quantity_text(static_cast<double>(data.train_shards->tokens())), data.train->samples(), length,
                          data.valid->samples()));
+    for (const std::string& warning : corpus_warnings(*data.train_shards, *data.tokenizer, settings.data)) {
+        log_warning(warning);
+    }
     log_line(fmt::format("plan: {} steps of {} x {} sequences, {:.2f} epochs", train.steps, train.gradient_accumulation,
                          train.batch_size,
                          static_cast<double>(train.steps * train.batch_size * train.gradient_accumulation) /
