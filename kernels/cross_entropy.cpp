@@ -17,38 +17,44 @@
 namespace locus::LOCUS_TARGET {
 namespace {
 
+// A row of logits. Whether there is a bias is known when the loops are compiled: a test inside would keep them from vectorising.
+template <class T, bool biased>
+struct Logits {
+    T* x;
+    const T* bias;
+    T operator[](std::int64_t v) const {
+        if constexpr (biased) return x[v] + bias[v];
+        return x[v];
+    }
+};
+
 template <class T>
 struct Extremes {
     T least, largest;
 };
 
-// z = x + bias. Comparisons are false for NaN, which therefore passes by here and shows in the sum of exponentials.
-template <class T>
-Extremes<T> extremes(const T* x, const T* bias, std::int64_t columns) {
+// Comparisons are false for NaN, which therefore passes by here and shows in the sum of exponentials.
+template <class T, bool biased>
+Extremes<T> extremes(Logits<T, biased> logits, std::int64_t columns) {
     T least = std::numeric_limits<T>::infinity(), largest = -least;
 #pragma omp simd reduction(min : least) reduction(max : largest)
     for (std::int64_t v = 0; v < columns; ++v) {
-        const T z = bias == nullptr ? x[v] : x[v] + bias[v];
+        const T z = logits[v];
         least = z < least ? z : least;
         largest = z > largest ? z : largest;
     }
     return {least, largest};
 }
 
-template <class T>
-T exponentials(T* x, const T* bias, T largest, std::int64_t columns, bool store) {
+// The sum of exp(z - largest); the exponentials take the place of the logits when `store` is set.
+template <bool store, class T, bool biased>
+T exponentials(Logits<T, biased> logits, T largest, std::int64_t columns) {
     T sum = 0;
-    if (store) {
 #pragma omp simd reduction(+ : sum)
-        for (std::int64_t v = 0; v < columns; ++v) {
-            x[v] = vector_exp((bias == nullptr ? x[v] : x[v] + bias[v]) - largest);
-            sum += x[v];
-        }
-    } else {
-#pragma omp simd reduction(+ : sum)
-        for (std::int64_t v = 0; v < columns; ++v) {
-            sum += vector_exp((bias == nullptr ? x[v] : x[v] + bias[v]) - largest);
-        }
+    for (std::int64_t v = 0; v < columns; ++v) {
+        const T e = vector_exp(logits[v] - largest);
+        if constexpr (store) logits.x[v] = e;
+        sum += e;
     }
     return sum;
 }
@@ -57,27 +63,27 @@ template <class T>
 struct RowLoss {
     double loss;
     bool correct;
+    T sum;  // of the exponentials
 };
 
 // A logit of minus infinity alone would leave the sum finite: the least logit shows it.
-template <class T>
-RowLoss<T> loss_of_row(T* x, const T* bias, std::int64_t columns, std::int64_t target, bool store, T* sum) {
-    const Extremes<T> range = extremes(x, bias, columns);
-    const auto logit = [&](std::int64_t v) { return bias == nullptr ? x[v] : x[v] + bias[v]; };
-    const T target_logit = logit(target);
+template <bool store, class T, bool biased>
+RowLoss<T> loss_of_row(Logits<T, biased> logits, std::int64_t columns, std::int64_t target) {
+    const Extremes<T> range = extremes(logits, columns);
+    const T target_logit = logits[target];
     bool correct = target_logit == range.largest;
-    for (std::int64_t v = 0; correct && v < target; ++v) correct = logit(v) != range.largest;
-    *sum = exponentials(x, bias, range.largest, columns, store);
+    for (std::int64_t v = 0; correct && v < target; ++v) correct = logits[v] != range.largest;
+    const T sum = exponentials<store>(logits, range.largest, columns);
     const double loss =
-        std::log(static_cast<double>(*sum)) + static_cast<double>(range.largest) - static_cast<double>(target_logit);
+        std::log(static_cast<double>(sum)) + static_cast<double>(range.largest) - static_cast<double>(target_logit);
     const bool finite = std::isfinite(range.least) && std::isfinite(loss);
-    return {finite ? loss : std::numeric_limits<double>::quiet_NaN(), finite && correct};
+    return {finite ? loss : std::numeric_limits<double>::quiet_NaN(), finite && correct, sum};
 }
 
-template <class T>
+template <class T, bool biased, bool gradient>
 void cross_entropy_rows(const CrossEntropy& args, std::int64_t rows, std::int64_t columns) {
     T* const logits = args.logits.as<T>();
-    const T* const bias = args.bias ? args.bias.as<T>() : nullptr;
+    const T* const bias = biased ? args.bias.as<T>() : nullptr;
     const auto* const targets = args.targets.as<std::int32_t>();
     auto* const loss = args.loss.as<double>();
     auto* const correct = args.correct.as<std::int32_t>();
@@ -88,12 +94,11 @@ void cross_entropy_rows(const CrossEntropy& args, std::int64_t rows, std::int64_
         [=](std::int64_t begin, std::int64_t end, T* partial) {
             for (std::int64_t r = begin; r < end; ++r) {
                 T* const x = logits + r * columns;
-                T sum = 0;
-                const RowLoss<T> row = loss_of_row(x, bias, columns, targets[r], args.gradient, &sum);
+                const RowLoss<T> row = loss_of_row<gradient>(Logits<T, biased>{x, bias}, columns, targets[r]);
                 loss[r] = row.loss;
                 correct[r] = row.correct ? 1 : 0;
-                if (!args.gradient) continue;
-                const T factor = scale / sum;
+                if constexpr (!gradient) continue;
+                const T factor = scale / row.sum;
 #pragma omp simd
                 for (std::int64_t v = 0; v < columns; ++v) x[v] *= factor;
                 x[targets[r]] -= scale;
@@ -103,6 +108,14 @@ void cross_entropy_rows(const CrossEntropy& args, std::int64_t rows, std::int64_
             }
         },
         [=](std::int64_t v, T total) { dbias[v] += total; });
+}
+
+template <class T>
+void cross_entropy_of(const CrossEntropy& args, std::int64_t rows, std::int64_t columns) {
+    if (args.bias && args.gradient) return cross_entropy_rows<T, true, true>(args, rows, columns);
+    if (args.bias) return cross_entropy_rows<T, true, false>(args, rows, columns);
+    if (args.gradient) return cross_entropy_rows<T, false, true>(args, rows, columns);
+    cross_entropy_rows<T, false, false>(args, rows, columns);
 }
 
 void check(const CrossEntropy& args, Shape shape) {
@@ -127,7 +140,7 @@ void cross_entropy(const CrossEntropy& args) {
     const Shape shape = matrix_shape("cross_entropy", "logits", args.logits);
     check(args, shape);
     for_dtype("cross_entropy", args.logits.dtype,
-              [&](auto zero) { cross_entropy_rows<decltype(zero)>(args, shape[0], shape[1]); });
+              [&](auto zero) { cross_entropy_of<decltype(zero)>(args, shape[0], shape[1]); });
 }
 
 }  // namespace locus::LOCUS_TARGET

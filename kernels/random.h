@@ -32,6 +32,8 @@ enum Stream : std::uint32_t {
     stream_masking = 3,
     stream_synthetic = 4,
     stream_positions = 5,
+    stream_bootstrap = 6,
+    stream_benchmark = 7,
     stream_dropout = 1U << 16U,
 };
 

@@ -7,8 +7,11 @@
 
 namespace locus {
 
-MaskedLanguageModel::MaskedLanguageModel(const ModelSettings& settings, DType dtype)
-    : settings_(settings), parameters_(dtype), encodings_(make_encodings(settings)) {
+MaskedLanguageModel::MaskedLanguageModel(const ModelSettings& settings, DType arithmetic)
+    : settings_(settings),
+      bfloat16_products_(arithmetic == DType::bfloat16),
+      parameters_(bfloat16_products_ ? DType::float32 : arithmetic),
+      encodings_(make_encodings(settings)) {
     if (settings.architecture != "bert") {
         throw ModelError("model.architecture is " + settings.architecture + "; this version has: bert");
     }
@@ -160,6 +163,7 @@ Var MaskedLanguageModel::feed_forward(Tape& tape, std::int64_t layer, Var x, con
 Var MaskedLanguageModel::encode(Tape& tape, const ModelInput& input, const RunMode& mode,
                                 const HiddenStateVisitor& visit) const {
     check_input(input);
+    tape.set_bfloat16_products(bfloat16_products_);
     const Tape::Mark start = tape.mark();
     Var x = embeddings(tape, input, mode);
     if (visit) visit(0, x.value());

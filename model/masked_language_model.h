@@ -20,8 +20,9 @@ namespace locus {
 
 class MaskedLanguageModel {
 public:
-    /// Declares and allocates the parameters, all zero. Throws ModelError when the settings contradict each other.
-    MaskedLanguageModel(const ModelSettings& settings, DType dtype);
+    /// Declares and allocates the parameters, all zero. `arithmetic` float32 or float64; bfloat16 keeps everything in float32 but
+    /// rounds the operands of the linear layers' matrix products. Throws ModelError when the settings contradict each other.
+    MaskedLanguageModel(const ModelSettings& settings, DType arithmetic);
 
     const ModelSettings& settings() const { return settings_; }
     Parameters& parameters() { return parameters_; }
@@ -68,6 +69,7 @@ private:
     Var head_transform(Tape& tape, Var x) const;
 
     ModelSettings settings_;
+    bool bfloat16_products_;
     Parameters parameters_;
     std::vector<std::unique_ptr<PositionEncoding>> encodings_;
     std::vector<Layer> layers_;

@@ -29,7 +29,6 @@ namespace locus {
 namespace {
 
 constexpr double peak_seconds = 0.05;           // how long each measurement of the peak takes
-constexpr std::uint32_t stream_benchmark = 65;  // beside those of kernels/random.h
 
 struct StepTime {
     double seconds = 0;  // of the whole step

@@ -15,7 +15,6 @@ namespace locus {
 namespace {
 
 constexpr std::int64_t replicates = 1000;
-constexpr std::uint32_t stream_bootstrap = 64;  // beside those of kernels/random.h
 
 void add_batch(const MaskedLanguageModel& model, const TokenBatch& batch, BatchTensors& tensors, Arena& arena,
                std::vector<SequenceLoss>& losses) {

@@ -26,7 +26,8 @@ std::string mebibytes(std::int64_t bytes) { return fmt::format("{:.1f} MiB", sta
 }  // namespace
 
 DType dtype_of_precision(const std::string& precision) {
-    return precision == "float64" ? DType::float64 : DType::float32;
+    if (precision == "float64") return DType::float64;
+    return precision == "bfloat16" ? DType::bfloat16 : DType::float32;
 }
 
 PlannedVocabulary planned_vocabulary(const Settings& settings) {

@@ -17,6 +17,7 @@
 #include "train/error.h"
 #include "train/log.h"
 #include "train/model_folder.h"
+#include "train/plan.h"
 #include "train/prepared_data.h"
 #include "train/run_folder.h"
 #include "train/signals.h"
@@ -32,15 +33,8 @@ namespace {
 Settings resolved(Settings settings) {
     ScheduleSettings& schedule = settings.train.schedule;
     if (schedule.warmup < 0) schedule.warmup = std::min<std::int64_t>(200, settings.train.steps / 10);
-    if (schedule.decay < 0) schedule.decay = settings.train.steps / 5;
+    if (schedule.decay < 0) schedule.decay = schedule.type == "warmup_stable_decay" ? settings.train.steps / 5 : 0;
     return settings;
-}
-
-DType precision_of(const RunSettings& run) {
-    if (run.device == "cuda") throw ConfigurationError("run.device: cuda is not in this build; use cpu or auto");
-    if (run.precision == "float32") return DType::float32;
-    if (run.precision == "float64") return DType::float64;
-    throw ConfigurationError(fmt::format("run.precision: {} is not available on the CPU; use float32", run.precision));
 }
 
 void check_new(const fs::path& folder) {
@@ -129,7 +123,7 @@ PreparedData prepare(const Settings& settings) {
 std::unique_ptr<MaskedLanguageModel> make_model(Settings& settings, const PreparedData& data) {
     settings.model.vocab_size = data.tokenizer->vocab_size();
     settings.model.pad_id = data.tokenizer->special().pad;
-    auto model = std::make_unique<MaskedLanguageModel>(settings.model, precision_of(settings.run));
+    auto model = std::make_unique<MaskedLanguageModel>(settings.model, dtype_of_precision(settings.run.precision));
     const std::int64_t longest = model->longest_sequence();
     if (longest > 0 && settings.data.sequence_length > longest)
         throw ConfigurationError(
@@ -206,7 +200,6 @@ int train(const Settings& asked, bool resume) {
     forget_waiting_lines();
     const Settings settings = resolved(asked);
     const fs::path folder = run_folder(settings);
-    precision_of(settings.run);
     use_threads(settings.run.threads);
     try {
         if (!resume) check_new(folder);

@@ -1,20 +1,13 @@
-// y = x W^T + b;   dx = dy W,   dW += dy^T x,   db += sum_rows(dy)
+// y = x W^T + b;   dx = dy W,   dW += dy^T x (product.h),   db += sum_rows(dy)
 // y = gelu(x W^T + b): the same with dy replaced by the gradient before the GELU.   kernels/matmul.h, kernels/gelu.h
 #include "kernels/column_sum.h"
 #include "kernels/gelu.h"
 #include "kernels/matmul.h"
 #include "model/autograd/operations.h"
+#include "model/autograd/product.h"
 
 namespace locus {
 namespace {
-
-// What both operations share: dy is the gradient of x W^T.
-void product_backward(Tape& tape, const Tensor& dy, Var x, Var weight) {
-    matmul({.a = dy, .b = x.value(), .c = tape.gradient_sum(weight), .transpose_a = true, .accumulate = true});
-    if (!tape.needs_gradient(x)) return;
-    const GradientTarget dx = tape.gradient_target(x);
-    matmul({.a = dy, .b = weight.value(), .c = dx.tensor, .accumulate = dx.accumulate});
-}
 
 Tensor allocate_output(Tape& tape, Var x, Var weight) {
     return tape.allocate({x.shape()[0], weight.shape()[0]}, x.value().dtype);
@@ -24,30 +17,35 @@ Tensor allocate_output(Tape& tape, Var x, Var weight) {
 
 Var linear(Tape& tape, Var x, Var weight, Var bias) {
     const Tensor value = allocate_output(tape, x, weight);
-    matmul(
-        {.a = x.value(), .b = weight.value(), .c = value, .transpose_b = true, .bias = bias ? bias.value() : Tensor()});
+    const ProductOperands operands = {operand(tape, x.value()), operand(tape, weight.value())};
+    matmul({.a = operands.x,
+            .b = operands.weight,
+            .c = value,
+            .transpose_b = true,
+            .bias = bias ? bias.value() : Tensor()});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, weight, bias, y] {
+    tape.record([&tape, x, weight, bias, operands, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         if (bias) column_sum({.x = dy, .sum = tape.gradient_sum(bias)});
-        product_backward(tape, dy, x, weight);
+        product_backward(tape, dy, x, weight, operands);
     });
     return y;
 }
 
 Var linear_gelu(Tape& tape, Var x, Var weight, Var bias) {
     const Tensor product = allocate_output(tape, x, weight);
-    matmul({.a = x.value(), .b = weight.value(), .c = product, .transpose_b = true});
+    const ProductOperands operands = {operand(tape, x.value()), operand(tape, weight.value())};
+    matmul({.a = operands.x, .b = operands.weight, .c = product, .transpose_b = true});
     const Tensor value = allocate_output(tape, x, weight);
     gelu_forward({.x = product, .bias = bias.value(), .y = value});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, weight, bias, product, y] {
+    tape.record([&tape, x, weight, bias, operands, product, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         // Nobody reads dy after this node: the gradient before the GELU takes its place.
         gelu_backward({.dy = dy, .x = product, .bias = bias.value(), .dx = dy, .dbias = tape.gradient_sum(bias)});
-        product_backward(tape, dy, x, weight);
+        product_backward(tape, dy, x, weight, operands);
     });
     return y;
 }

@@ -4,6 +4,7 @@
 #include "kernels/cross_entropy.h"
 #include "kernels/matmul.h"
 #include "model/autograd/operations.h"
+#include "model/autograd/product.h"
 
 namespace locus {
 
@@ -11,7 +12,8 @@ MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor 
     const std::int64_t rows = x.shape()[0];
     const Tensor logits = tape.allocate({rows, weight.shape()[0]}, x.value().dtype);
     const MaskedLoss result = {tape.allocate({rows}, DType::float64), tape.allocate({rows}, DType::int32)};
-    matmul({.a = x.value(), .b = weight.value(), .c = logits, .transpose_b = true});
+    const ProductOperands operands = {operand(tape, x.value()), operand(tape, weight.value())};
+    matmul({.a = operands.x, .b = operands.weight, .c = logits, .transpose_b = true});
     cross_entropy({.logits = logits,
                    .bias = bias.value(),
                    .targets = targets,
@@ -20,12 +22,7 @@ MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor 
                    .gradient = tape.recording(),
                    .scale = scale,
                    .dbias = tape.recording() ? tape.gradient_sum(bias) : Tensor()});
-    tape.record([&tape, x, weight, logits] {
-        matmul({.a = logits, .b = x.value(), .c = tape.gradient_sum(weight), .transpose_a = true, .accumulate = true});
-        if (!tape.needs_gradient(x)) return;
-        const GradientTarget dx = tape.gradient_target(x);
-        matmul({.a = logits, .b = weight.value(), .c = dx.tensor, .accumulate = dx.accumulate});
-    });
+    tape.record([&tape, x, weight, operands, logits] { product_backward(tape, logits, x, weight, operands); });
     return result;
 }
 

@@ -81,6 +81,9 @@ public:
     Tensor gradient_sum(Var input);
     bool needs_gradient(Var input) const { return input.record_->needs_gradient; }
 
+    /// Whether the operands of matrix products are rounded to bfloat16 (matmul.h).
+    bool bfloat16_products() const { return bfloat16_products_; }
+
     // --- for models and trainers ---
 
     /// A value from outside (nothing is recorded).
@@ -90,6 +93,7 @@ public:
     /// When false, operations only compute: evaluation, fill, forward.
     bool recording() const { return recording_; }
     void set_recording(bool recording) { recording_ = recording; }
+    void set_bfloat16_products(bool bfloat16) { bfloat16_products_ = bfloat16; }
     /// Runs the nodes in reverse. `output`'s gradient is `seed` (same shape); nodes and memory are released as they are passed.
     void backward(Var output, const Tensor& seed);
     /// As above for an output whose operation needs no incoming gradient (a loss that made its own): losses of operations.h.
@@ -124,6 +128,7 @@ private:
     Node* last_ = nullptr;  // newest finished node
     Node open_;             // the node being built
     bool recording_ = true;
+    bool bfloat16_products_ = false;
 };
 
 template <class Function>

@@ -4,6 +4,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "kernels/round_to_bfloat16.h"
 #include "tests/kernels/testing.h"
 
 namespace locus::test {
@@ -179,6 +180,33 @@ TEST(Matmul, TheShapesOfTheMaskedHead) {
     EXPECT_TRUE(close("dW", dw.c_wide, expected_dw, 0.0, 3e-6));
 }
 
+Owned rounded(const Tensor& x, DType dtype) {
+    Owned result(x.shape, dtype);
+    round_to_bfloat16({x, result});
+    return result;
+}
+
+// Products of two bfloat16 numbers are exact in float32, so only the order of the sums is left.
+TEST_P(MatmulOf, Bfloat16OperandsAreMultipliedExactlyAndSummedInFloat32) {
+    for (int bits = 0; bits < 16; ++bits) {
+        const bool accumulate = (bits & 1) != 0, with_bias = (bits & 2) != 0;
+        Problem exact(GetParam(), DType::float32, (bits & 4) != 0, (bits & 8) != 0, false);
+        const Owned a = rounded(exact.a_wide, bfloat16_operand()), b = rounded(exact.b_wide, bfloat16_operand());
+        exact.a_wide = rounded(exact.a_wide, DType::float32);
+        exact.b_wide = rounded(exact.b_wide, DType::float32);
+        const Owned expected = exact.straightforward(accumulate, with_bias);
+        Owned c = exact.c_wide;
+        matmul({.a = a,
+                .b = b,
+                .c = c,
+                .transpose_a = exact.transpose_a,
+                .transpose_b = exact.transpose_b,
+                .bias = with_bias ? exact.bias.tensor() : Tensor(),
+                .accumulate = accumulate});
+        EXPECT_TRUE(close("c", c, expected, 0.0, 3e-6)) << bits;
+    }
+}
+
 TEST(Matmul, BrokenContractsNameTheShapes) {
     const Owned a = normals({3, 5}, DType::float32, 1), b = normals({4, 6}, DType::float32, 2);
     Owned c({3, 6}, DType::float32);
@@ -191,8 +219,12 @@ TEST(Matmul, BrokenContractsNameTheShapes) {
     const Owned fits = normals({5, 6}, DType::float32, 2);
     EXPECT_THROW(matmul({.a = a, .b = fits, .c = c, .bias = normals({5}, DType::float32, 1)}), std::logic_error);
     EXPECT_THROW(matmul({a, normals({5, 6}, DType::float64, 1), c}), std::logic_error);
-    const Owned half({3, 3}, DType::bfloat16);
+    const Owned half({3, 3}, DType::bfloat16), single({3, 3}, DType::float32);
     EXPECT_THROW(matmul({half, half, half}), std::logic_error);
+    EXPECT_THROW(matmul({half, single, single}), std::logic_error);
+    if (bfloat16_operand() == DType::float32) {
+        EXPECT_THROW(matmul({half, half, single}), std::logic_error);
+    }
     Tensor overlapping = fits.tensor();
     overlapping.strides[0] = 2;
     EXPECT_THROW(matmul({a, overlapping, c}), std::logic_error);

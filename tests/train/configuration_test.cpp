@@ -199,7 +199,6 @@ std::vector<Case> combination_cases() {
         {"EarlyStopWithoutValidation",
          data + "train: {early_stop: 3, evaluate_every: 0}\n",
          {"train.early_stop 3", "train.evaluate_every is 0"}},
-        {"Bfloat16", data + "run: {precision: bfloat16}\n", {"run.precision: bfloat16 is not available on the CPU"}},
         {"Cuda", data + "run: {device: cuda}\n", {"run.device: this build of locus has no CUDA"}},
         {"NameWithSlash", data + "run: {name: a/b}\n", {"run.name: \"a/b\" cannot name a folder"}},
         {"BatchOfTooManyTokens",
@@ -334,7 +333,8 @@ TEST(Configuration, FillsInDefaultsThatFollowFromOtherKeys) {
     EXPECT_EQ(plain.run.name, "test");
     EXPECT_EQ(plain.run.device, "cpu");
     EXPECT_EQ(plain.train.schedule.warmup, 200);
-    EXPECT_EQ(plain.train.schedule.decay, 400);
+    EXPECT_EQ(plain.train.schedule.decay, 0);  // only warmup_stable_decay has that phase
+    EXPECT_EQ(read(data + "train: {schedule: {type: warmup_stable_decay}}\n").train.schedule.decay, 400);
     EXPECT_EQ(plain.model.max_length, 512);
     ASSERT_EQ(plain.model.position.size(), 1U);
     EXPECT_EQ(plain.model.position[0].encoding, "absolute");

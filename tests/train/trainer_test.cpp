@@ -168,6 +168,7 @@ TEST(Trainer, OnlySchedulesThatDoNotKnowTheEndCanBeExtended) {
     const TinyRun tiny;
     Settings settings = tiny.settings();
     settings.train.schedule.type = "constant";
+    settings.train.schedule.decay = -1;  // the default, which must not depend on the end here
     ASSERT_EQ(train(settings, false), 0);
     settings.train.steps = 15;
     ASSERT_EQ(train(settings, true), 0);
@@ -236,6 +237,21 @@ TEST(Trainer, OneAndTwoThreadsGiveTheSameBitsInFloat64) {
     }
     expect_same_weights(tiny.run("threads-1") / "latest", tiny.run("threads-2") / "latest");
     EXPECT_EQ(metrics_without_times(tiny.run("threads-1")), metrics_without_times(tiny.run("threads-2")));
+}
+
+TEST(Trainer, Bfloat16ProductsLearnWhatFloat32Learns) {
+    const TinyRun tiny;
+    std::vector<std::vector<double>> losses;
+    for (const char* precision : {"float32", "bfloat16"}) {
+        Settings settings = tiny.settings(precision);
+        settings.run.precision = precision;
+        settings.train.steps = 40;
+        ASSERT_EQ(train(settings, false), 0);
+        losses.push_back(metrics_column(tiny.run(precision), "train", 4));
+    }
+    ASSERT_EQ(losses[0].size(), losses[1].size());
+    EXPECT_NE(losses[0], losses[1]);
+    for (std::size_t step = 0; step < losses[0].size(); ++step) EXPECT_NEAR(losses[0][step], losses[1][step], 0.02);
 }
 
 // ---- not finite -------------------------------------------------------------------------------------------------------------------------

@@ -39,10 +39,6 @@ void complete_run(const Check& check, const std::string& stem) {
         check.tell({"run.device"}, "run.device: this build of locus has no CUDA; write cpu or auto");
     }
     if (check.given.usable({"run.device"}) && run.device == "auto") run.device = "cpu";
-    if (check.given.usable({"run.precision"}) && run.precision == "bfloat16") {
-        check.tell({"run.precision"},
-                   "run.precision: bfloat16 is not available on the CPU in this version; write float32");
-    }
 }
 
 void check_corpus(const Check& check) {
@@ -135,11 +131,12 @@ void complete_schedule(const Check& check) {
     if (!check.given.usable({"train.steps", "train.schedule.warmup", "train.schedule.decay", "train.schedule.type"}))
         return;
     if (schedule.warmup == -1) schedule.warmup = std::min<std::int64_t>(200, train.steps / 10);
-    if (schedule.decay == -1) schedule.decay = train.steps / 5;
+    const bool decays_last = schedule.type == "warmup_stable_decay";
+    if (schedule.decay == -1) schedule.decay = decays_last ? train.steps / 5 : 0;
     if (schedule.warmup > train.steps) {
         check.tell({"train.schedule.warmup", "train.steps"},
                    fmt::format("train.schedule.warmup {} is longer than train.steps {}", schedule.warmup, train.steps));
-    } else if (schedule.type == "warmup_stable_decay" && schedule.warmup + schedule.decay > train.steps) {
+    } else if (decays_last && schedule.warmup + schedule.decay > train.steps) {
         check.tell(
             {"train.schedule.decay", "train.schedule.warmup", "train.steps"},
             fmt::format("train.schedule.warmup {} and train.schedule.decay {} are together longer than train.steps {}",
