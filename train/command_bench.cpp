@@ -28,7 +28,7 @@ namespace locus {
 
 namespace {
 
-constexpr double peak_seconds = 0.05;           // how long each measurement of the peak takes
+constexpr double peak_seconds = 0.05;  // how long each measurement of the peak takes
 
 struct StepTime {
     double seconds = 0;  // of the whole step

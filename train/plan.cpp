@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "data/tokenizer.h"
+#include "kernels/matmul.h"
 #include "model/cost.h"
 #include "train/configuration/values.h"
 #include "train/model_folder.h"
@@ -28,6 +29,14 @@ std::string mebibytes(std::int64_t bytes) { return fmt::format("{:.1f} MiB", sta
 DType dtype_of_precision(const std::string& precision) {
     if (precision == "float64") return DType::float64;
     return precision == "bfloat16" ? DType::bfloat16 : DType::float32;
+}
+
+std::string describe_precision(const std::string& precision) {
+    if (precision != "bfloat16") return precision;
+    const bool native = bfloat16_operand() == DType::bfloat16;
+    return native ? "float32 with bfloat16 products"
+                  : "float32 with operands rounded to bfloat16 (this processor has no instructions for them: float32 "
+                    "is as fast)";
 }
 
 PlannedVocabulary planned_vocabulary(const Settings& settings) {

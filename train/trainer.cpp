@@ -9,6 +9,7 @@
 #include <string>
 
 #include "data/corpus_warnings.h"
+#include "data/unigram_entropy.h"
 #include "kernels/isa.h"
 #include "model/cost.h"
 #include "train/atomic_file.h"
@@ -85,7 +86,7 @@ void report_start(const Settings& settings, const PreparedData& data, const Mask
     log_line(fmt::format("processor: {}, {}, {} threads", processor_name(), name_of(isa()), omp_get_max_threads()));
     log_line(fmt::format("kernels: matrix products by {}, all else own kernels for {}; {}",
                          model.parameters().dtype() == DType::float64 ? "own kernels" : "oneDNN", name_of(isa()),
-                         name_of(model.parameters().dtype())));
+                         describe_precision(settings.run.precision)));
     log_line(
         fmt::format("model: {}, {} layers, hidden {}, vocabulary {}: {} parameters; {:.1f} MFLOP per token of training",
                     shape.architecture, shape.layers, shape.hidden, shape.vocab_size,
@@ -95,6 +96,8 @@ void report_start(const Settings& settings, const PreparedData& data, const Mask
     log_line(fmt::format("data: {} tokens of training text, {} samples of {} tokens per epoch; {} validation samples",
                          quantity_text(static_cast<double>(data.train_shards->tokens())), data.train->samples(), length,
                          data.valid->samples()));
+    log_line(fmt::format("unigram entropy: {:.3f} nats; a model that only knows how frequent each token is ends there",
+                         unigram_entropy(*data.train_shards)));
     for (const std::string& warning : corpus_warnings(*data.train_shards, *data.tokenizer, settings.data)) {
         log_warning(warning);
     }

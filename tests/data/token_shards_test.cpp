@@ -12,6 +12,7 @@
 #include "data/corpus_warnings.h"
 #include "data/error.h"
 #include "data/shard_writer.h"
+#include "data/unigram_entropy.h"
 #include "tests/data/fake_tokenizer.h"
 #include "tests/data/files.h"
 
@@ -327,6 +328,17 @@ TEST_F(Shards, TheCacheFolderFollowsTheEnvironment) {
     if (old_cache) ::setenv("LOCUS_CACHE", old_cache->c_str(), 1);
     if (old_xdg) ::setenv("XDG_CACHE_HOME", old_xdg->c_str(), 1);
     if (old_home) ::setenv("HOME", old_home->c_str(), 1);
+}
+
+TEST_F(Shards, TheUnigramEntropyIsThatOfTheFrequencies) {
+    const auto entropy = [&](const std::string& text) {
+        const FakeTokenizer tokenizer(1000, false);
+        const auto place = prepare_shards({folder_.write("text.txt", text)}, {}, tokenizer, folder_.path() / "cache");
+        return unigram_entropy(TokenShards(place, tokenizer.vocab_size()));
+    };
+    EXPECT_EQ(entropy("same same same\n"), 0.0);
+    EXPECT_NEAR(entropy("one two\n\ntwo one\n"), std::log(2.0), 1e-15);
+    EXPECT_NEAR(entropy("a a b c\n"), 1.5 * std::log(2.0), 1e-15);  // 1/2, 1/4, 1/4
 }
 
 class Warnings : public Shards {
