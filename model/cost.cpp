@@ -17,9 +17,26 @@ std::string part_of(const std::string& name) {
     return "feed-forward";
 }
 
-std::int64_t relative_tables(const ModelSettings& settings) {
-    return std::count_if(settings.position.begin(), settings.position.end(),
-                         [](const PositionSettings& position) { return position.encoding == "relative_key"; });
+// Products of a row with a table of vectors by distance.
+std::int64_t table_terms(const ModelSettings& settings) {
+    std::int64_t count = 0;
+    for (const PositionSettings& position : settings.position) {
+        for (const ScoreTerm term : find_encoding(position.encoding)->terms) {
+            count += term == ScoreTerm::key_table || term == ScoreTerm::query_table || term == ScoreTerm::value_table;
+        }
+    }
+    return count;
+}
+
+std::int64_t position_parameters(const ModelSettings& settings) {
+    Parameters parameters(DType::float32);
+    for (const auto& encoding : make_encodings(settings)) {
+        encoding->declare_embedding_parameters(parameters, "");
+        for (std::int64_t layer = 0; layer < settings.layers; ++layer) {
+            encoding->declare_layer_parameters(parameters, std::to_string(layer) + ".");
+        }
+    }
+    return parameters.count();
 }
 
 }  // namespace
@@ -45,7 +62,7 @@ double forward_flops(const ModelSettings& settings, std::int64_t tokens, std::in
     const double length = static_cast<double>(sequence_length), vocabulary = static_cast<double>(settings.vocab_size);
     const double linear = 8 * hidden * hidden + 4 * hidden * wide;
     // A tile's band of distances is about twice as wide as the tile, hence 4 S H per table as in a dense product of twice the keys.
-    const double attention = 4 * length * hidden + 4 * length * hidden * static_cast<double>(relative_tables(settings));
+    const double attention = 4 * length * hidden + 4 * length * hidden * static_cast<double>(table_terms(settings));
     const double head = 2 * hidden * hidden + 2 * hidden * vocabulary;
     return static_cast<double>(tokens) * static_cast<double>(settings.layers) * (linear + attention) +
            static_cast<double>(masked) * head;
@@ -54,9 +71,8 @@ double forward_flops(const ModelSettings& settings, std::int64_t tokens, std::in
 MemoryEstimate training_memory(const ModelSettings& settings, std::int64_t batch_size, std::int64_t sequence_length,
                                double masked_share) {
     const ModelSettings& s = settings;
-    const std::int64_t layer = 4 * s.hidden * s.hidden + 2 * s.hidden * s.feed_forward + 9 * s.hidden + s.feed_forward +
-                               relative_tables(s) * (2 * s.max_length - 1) * (s.hidden / s.heads);
-    const std::int64_t parameters = s.vocab_size * (s.hidden + 1) + (s.max_length + s.token_types) * s.hidden +
+    const std::int64_t layer = 4 * s.hidden * s.hidden + 2 * s.hidden * s.feed_forward + 9 * s.hidden + s.feed_forward;
+    const std::int64_t parameters = s.vocab_size * (s.hidden + 1) + s.token_types * s.hidden + position_parameters(s) +
                                     s.layers * layer + s.hidden * (s.hidden + 5);
     const std::int64_t rows = batch_size * sequence_length;
     const std::int64_t masked = static_cast<std::int64_t>(static_cast<double>(rows) * masked_share);

@@ -73,8 +73,8 @@ void check_supported(const Json& json) {
 std::vector<PositionSettings> position_of(const Json& json) {
     if (json.contains("locus")) return position_from_json(json.at("locus").at("position"));
     const std::string type = json.value("position_embedding_type", "absolute");
-    if (type != "absolute" && type != "relative_key") {
-        refuse("position_embedding_type", type, "absolute, relative_key");
+    if (type != "absolute" && type != "relative_key" && type != "relative_key_query") {
+        refuse("position_embedding_type", type, "absolute, relative_key, relative_key_query");
     }
     return {default_position(type)};
 }
@@ -129,7 +129,9 @@ std::string hugging_face_config(const ModelSettings& settings) {
     json["pad_token_id"] = settings.pad_id;
     if (is_alone(settings, "absolute")) json["position_embedding_type"] = "absolute";
     // For BertForMaskedLM of release 4, asked for by its class: the same arithmetic under the same tensor names.
-    if (is_alone(settings, "relative_key")) json["position_embedding_type"] = "relative_key";
+    for (const char* type : {"relative_key", "relative_key_query"}) {
+        if (is_alone(settings, type)) json["position_embedding_type"] = type;
+    }
     json["tie_word_embeddings"] = true;
     json["torch_dtype"] = "float32";
     json["locus"] = {{"position", position_to_json(settings.position)}};
@@ -161,7 +163,8 @@ ForeignTensor classify_foreign(std::string_view name, const ModelSettings& setti
         return ForeignTensor::ignored;
     }
     // `transformers` keeps BERT's absolute table in models with relative positions, where nothing reads it.
-    if (known == "bert.embeddings.position_embeddings.weight" && is_alone(settings, "relative_key")) {
+    const bool relative = is_alone(settings, "relative_key") || is_alone(settings, "relative_key_query");
+    if (relative && known == "bert.embeddings.position_embeddings.weight") {
         return ForeignTensor::ignored;
     }
     return ForeignTensor::unknown;

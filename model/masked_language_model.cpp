@@ -132,15 +132,15 @@ Var MaskedLanguageModel::self_attention(Tape& tape, std::int64_t layer, Var x, c
                                         const RunMode& mode) const {
     const Layer& parts = layers_[static_cast<std::size_t>(layer)];
     const std::int64_t head_dim = settings_.hidden / settings_.heads;
-    const Var qkv = linear(tape, x, tape.parameter(parts.qkv_weight), tape.parameter(parts.qkv_bias));
-    HeadColumns q = {qkv, 0}, k = {qkv, settings_.hidden};
-    const HeadColumns value = {qkv, 2 * settings_.hidden};
-    AttentionScore score;
-    score.scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
+    Var qkv = linear(tape, x, tape.parameter(parts.qkv_weight), tape.parameter(parts.qkv_bias));
     for (const auto& encoding : encodings_) {
-        encoding->rotate(tape, q, k, input);
-        encoding->relate(tape, layer, input, score);
+        qkv = encoding->rotate(tape, qkv, 2 * settings_.hidden, input.rows.positions, input);
     }
+    const HeadColumns q = {qkv, 0}, k = {qkv, settings_.hidden}, value = {qkv, 2 * settings_.hidden};
+    AttentionScore score;
+    score.dtype = qkv.value().dtype;
+    score.scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
+    for (const auto& encoding : encodings_) encoding->relate(tape, layer, input, score);
     const Var context = attention(tape, q, k, value, settings_.heads, head_dim, input.rows, input.rows, score,
                                   dropout_at(Site::attention, layer, mode), input.dropout_rows);
     const Var projected = linear(tape, context, tape.parameter(*parts.attention_output_weight),

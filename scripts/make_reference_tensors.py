@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the reference tensors that the parity tests read: tests/fixtures/bert_absolute and tests/fixtures/bert_relative_key.
+"""Writes the reference tensors that the parity tests read: tests/fixtures/bert_absolute, bert_relative_key and bert_relative_key_query.
 
     python scripts/make_reference_tensors.py bert_absolute        with torch 2.15.0 and transformers 5.23.0
-    python scripts/make_reference_tensors.py bert_relative_key    with torch 2.15.0 and transformers 4.57.1
+    python scripts/make_reference_tensors.py bert_relative_key    with torch 2.15.0 and transformers 4.57.1; and so for ..._query
 
 The two need different versions because transformers 5 no longer has relative positions in BERT. Each folder gets
 
@@ -33,6 +33,7 @@ TORCH_VERSION = "2.15.0"
 CASES = {  # name -> (position_embedding_type, version of transformers)
     "bert_absolute": ("absolute", "5.23.0"),
     "bert_relative_key": ("relative_key", "4.57.1"),
+    "bert_relative_key_query": ("relative_key_query", "4.57.1"),
 }
 SIZES = dict(vocab_size=101, hidden_size=24, num_attention_heads=3, num_hidden_layers=3, intermediate_size=40,
              max_position_embeddings=20, type_vocab_size=2)

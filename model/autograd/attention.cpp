@@ -84,6 +84,15 @@ bool cover_one_source(const HeadColumns& q, const HeadColumns& k, const HeadColu
 
 }  // namespace
 
+void AttentionScore::add_bias(Var bias) {
+    for (Var& place : biases) {
+        if (place) continue;
+        place = bias;
+        return;
+    }
+    throw_contract("attention", "there are already " + std::to_string(biases.size()) + " biases by distance");
+}
+
 Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::int64_t heads, std::int64_t head_dim,
               const AttentionRows& q_rows, const AttentionRows& k_rows, const AttentionScore& score,
               const Dropout& dropout, const DropoutRows& dropout_rows) {

@@ -38,6 +38,20 @@ Var dropout(Tape& tape, Var x, const Dropout& dropout, const DropoutRows& rows);
 /// a + b: [rows, C].
 Var add(Tape& tape, Var a, Var b);
 
+/// By how much rotary() turns each pair of channels at each position.
+struct RotaryAngles {
+    Tensor positions;       // int32 [rows]
+    Tensor cosines, sines;  // [longest, pairs]
+    std::int64_t head_dim = 0;
+    bool interleaved = false;
+};
+
+/// x with its first `columns` turned, heads of head_dim each: [rows, C] (kernels/rotary.h).
+Var rotary(Tape& tape, Var x, std::int64_t columns, const RotaryAngles& angles);
+
+/// x^T: [rows, C] -> [C, rows].
+Var transpose(Tape& tape, Var x);
+
 /// x[indices]: [selected, C]; indices int32, strictly increasing.
 Var gather_rows(Tape& tape, Var x, Tensor indices);
 
@@ -56,11 +70,15 @@ struct RelativeTerm {
 
 /// AttentionTerms with variables.
 struct AttentionScore {
+    DType dtype = DType::float32;  // of everything that takes part
     double scale = 1.0;
     RelativeTerm key_table, query_table, value_table;
     Var content_bias, position_bias;                    // [heads, head_dim]
     std::array<Var, max_attention_biases> biases = {};  // [heads, 2 reach + 1]
     std::int64_t window = 0;
+
+    /// One more bias by distance. Throws std::logic_error beyond max_attention_biases.
+    void add_bias(Var bias);
 };
 
 /// The attention of kernels/attention.h: [q_rows, heads * head_dim].

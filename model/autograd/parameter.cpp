@@ -1,6 +1,8 @@
 #include "model/autograd/parameter.h"
 
+#include <cmath>
 #include <cstring>
+#include <numbers>
 
 #include "kernels/random.h"
 
@@ -22,12 +24,27 @@ void fill_normal(T* values, std::int64_t count, std::uint32_t seed, std::uint32_
 }
 
 template <class T>
+void fill_sinusoidal(T* values, Shape shape, double deviation) {
+    const std::int64_t rows = shape[0], columns = shape[1];
+    for (std::int64_t c = 0; c < columns; ++c) {
+        const double frequency = std::pow(10000.0, -static_cast<double>(c / 2 * 2) / static_cast<double>(columns));
+        for (std::int64_t i = 0; i < rows; ++i) {
+            const double angle = static_cast<double>(i) * frequency,
+                         wave = c % 2 == 0 ? std::sin(angle) : std::cos(angle);
+            values[i * columns + c] =
+                static_cast<T>(deviation * std::numbers::sqrt2 * wave);  // a wave's own is 1 / sqrt 2
+        }
+    }
+}
+
+template <class T>
 void fill(const Parameter& parameter, std::uint32_t seed, std::uint32_t number, double deviation) {
     T* const values = parameter.value.as<T>();
     const std::int64_t count = parameter.value.count();
     switch (parameter.initialization) {
         case Initialization::zeros: std::fill(values, values + count, T(0)); return;
         case Initialization::ones: std::fill(values, values + count, T(1)); return;
+        case Initialization::sinusoidal: fill_sinusoidal(values, parameter.value.shape, deviation); return;
         case Initialization::normal: fill_normal(values, count, seed, number, deviation);
     }
     if (parameter.zero_row >= 0) {

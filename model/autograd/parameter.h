@@ -11,8 +11,9 @@
 
 namespace locus {
 
-/// How a parameter is filled before training.
-enum class Initialization { normal, zeros, ones };
+/// How a parameter is filled before training. sinusoidal: row i is (sin(i w_0), cos(i w_0), sin(i w_1), ...), w_c = 10000^(-2 c / columns),
+/// scaled to the deviation that normal would have.
+enum class Initialization { normal, zeros, ones, sinusoidal };
 
 struct Parameter {
     std::string name;  // the tensor name in the checkpoint

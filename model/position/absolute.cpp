@@ -15,6 +15,8 @@
 //                  all their positions
 //       hier       p_i = a u_{i div n} + (1 - a) u_{i mod n},  u_k = (p_k - a p_0) / (1 - a): reproduces the rows below n exactly
 //                  and reaches n^2. a = hier_alpha, below 0.5 so that the fine position outweighs the coarse one
+//   start          initial: normal (BERT) draws the rows; initial: sinusoidal starts them as sines and cosines of the position, from where
+//                  "the token before" is one rotation for all rows instead of a step to be learned for each: small models find it sooner
 //   gradients      flow into the rows that a position is made of
 //   source         Devlin et al. 2019, arXiv:1810.04805. hier: Su Jianlin, kexue.fm/archives/7947 (2020). interp: for tables as
 //                  Chen et al. 2023, arXiv:2306.15595, do for angles.
@@ -36,15 +38,16 @@ struct Mixture {
 
 class Absolute : public PositionEncoding {
 public:
-    Absolute(const ModelSettings& model, std::string beyond, double hier_alpha)
+    Absolute(const ModelSettings& model, Initialization initial, std::string beyond, double hier_alpha)
         : length_(model.max_length),
           hidden_(model.hidden),
           deviation_(model.initializer_range),
+          initial_(initial),
           beyond_(std::move(beyond)),
           hier_alpha_(hier_alpha) {}
 
     void declare_embedding_parameters(Parameters& parameters, const std::string& prefix) override {
-        table_ = &parameters.declare(prefix + "position_embeddings.weight", {length_, hidden_});
+        table_ = &parameters.declare(prefix + "position_embeddings.weight", {length_, hidden_}, initial_);
     }
 
     std::int64_t longest_sequence() const override {
@@ -144,6 +147,7 @@ private:
 
     std::int64_t length_, hidden_;
     double deviation_;
+    Initialization initial_;
     std::string beyond_;
     double hier_alpha_;
     const Parameter* table_ = nullptr;
@@ -153,7 +157,9 @@ std::unique_ptr<PositionEncoding> make_absolute(const ModelSettings& model, cons
     const double alpha = std::get<double>(position.options.at("hier_alpha"));
     if (!(alpha > 0.0 && alpha < 0.5))
         throw ModelError("model.position.hier_alpha of absolute must lie between 0 and 0.5");
-    return std::make_unique<Absolute>(model, std::get<std::string>(position.options.at("beyond")), alpha);
+    const bool waves = std::get<std::string>(position.options.at("initial")) == "sinusoidal";
+    return std::make_unique<Absolute>(model, waves ? Initialization::sinusoidal : Initialization::normal,
+                                      std::get<std::string>(position.options.at("beyond")), alpha);
 }
 
 }  // namespace
@@ -161,7 +167,11 @@ std::unique_ptr<PositionEncoding> make_absolute(const ModelSettings& model, cons
 EncodingEntry absolute_encoding() {
     return {.name = "absolute",
             .summary = "a learned table, one row per position, added to the embeddings (BERT)",
-            .options = {{.name = "beyond",
+            .options = {{.name = "initial",
+                         .initial = std::string("normal"),
+                         .choices = {"normal", "sinusoidal"},
+                         .help = "what the rows are before training"},
+                        {.name = "beyond",
                          .initial = std::string("error"),
                          .choices = {"error", "clip", "tile", "zero", "random", "interp", "hier"},
                          .help = "what stands past the last row of the table"},

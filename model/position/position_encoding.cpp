@@ -41,13 +41,33 @@ void check_options(const EncodingEntry& entry, const PositionSettings& position)
     }
 }
 
+const char* name_of(ScoreTerm term) {
+    switch (term) {
+        case ScoreTerm::key_table: return "the content-to-position term";
+        case ScoreTerm::query_table: return "the position-to-content term";
+        case ScoreTerm::value_table: return "the vectors added to the values";
+        case ScoreTerm::content_bias: return "the global content vector";
+        case ScoreTerm::position_bias: return "the global position vector";
+    }
+    return "?";
+}
+
+void check_pair(const EncodingEntry& first, const EncodingEntry& second) {
+    const std::string names = std::string(first.name) + " and " + std::string(second.name);
+    if (first.name == second.name) throw ModelError("model.position lists " + std::string(first.name) + " twice");
+    for (const ScoreTerm term : first.terms) {
+        if (std::find(second.terms.begin(), second.terms.end(), term) == second.terms.end()) continue;
+        throw ModelError("model.position: " + names + " both set " + name_of(term) + "; take one of them");
+    }
+}
+
 }  // namespace
 
 // The empty defaults of the hooks: an encoding overrides those that it needs.
 void PositionEncoding::declare_embedding_parameters(Parameters&, const std::string&) {}
 void PositionEncoding::declare_layer_parameters(Parameters&, const std::string&) {}
 Var PositionEncoding::embed(Tape&, Var x, const ModelInput&) const { return x; }
-void PositionEncoding::rotate(Tape&, HeadColumns&, HeadColumns&, const ModelInput&) const {}
+Var PositionEncoding::rotate(Tape&, Var x, std::int64_t, Tensor, const ModelInput&) const { return x; }
 void PositionEncoding::relate(Tape&, std::int64_t, const ModelInput&, AttentionScore&) const {}
 Var PositionEncoding::decode(Tape&, Var query, const ModelInput&) const { return query; }
 
@@ -68,21 +88,12 @@ PositionSettings default_position(std::string_view encoding) {
 
 std::vector<std::unique_ptr<PositionEncoding>> make_encodings(const ModelSettings& settings) {
     std::vector<std::unique_ptr<PositionEncoding>> encodings;
-    const PositionSettings* key_table_owner = nullptr;
     for (std::size_t n = 0; n < settings.position.size(); ++n) {
         const PositionSettings& position = settings.position[n];
         const EncodingEntry& entry = known_encoding(position.encoding);
         check_options(entry, position);
-        for (std::size_t earlier = 0; earlier < n; ++earlier) {
-            if (settings.position[earlier].encoding == position.encoding) {
-                throw ModelError("model.position lists " + position.encoding + " twice");
-            }
-        }
-        if (entry.uses_key_table && key_table_owner != nullptr) {
-            throw ModelError("model.position: " + key_table_owner->encoding + " and " + position.encoding +
-                             " both set the content-to-position term; take one of them");
-        }
-        if (entry.uses_key_table) key_table_owner = &position;
+        for (std::size_t earlier = 0; earlier < n; ++earlier)
+            check_pair(known_encoding(settings.position[earlier].encoding), entry);
         encodings.push_back(entry.make(settings, position));
     }
     return encodings;

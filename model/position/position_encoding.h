@@ -4,7 +4,7 @@
 // An encoding acts at up to four places, each a hook with an empty default:
 //
 //     embed    add to, or run over, the input embeddings         x [rows, hidden] -> [rows, hidden]
-//     rotate   turn queries and keys                              columns of [rows, 3 hidden] in place of the old ones
+//     rotate   turn queries and keys                              x [rows, C] -> [rows, C], its first columns turned
 //     relate   tables, buckets and biases inside the score        terms of AttentionScore (kernels/attention.h has the equation)
 //     decode   what the mask decoder adds to its query            [rows, hidden]
 //
@@ -40,7 +40,8 @@ public:
     virtual void declare_layer_parameters(Parameters& parameters, const std::string& prefix);
 
     virtual Var embed(Tape& tape, Var x, const ModelInput& input) const;
-    virtual void rotate(Tape& tape, HeadColumns& q, HeadColumns& k, const ModelInput& input) const;
+    /// `columns`: how many of x's first columns are heads of queries or keys; `positions` of its rows, int32 [rows].
+    virtual Var rotate(Tape& tape, Var x, std::int64_t columns, Tensor positions, const ModelInput& input) const;
     virtual void relate(Tape& tape, std::int64_t layer, const ModelInput& input, AttentionScore& score) const;
     virtual Var decode(Tape& tape, Var query, const ModelInput& input) const;
 
@@ -56,11 +57,14 @@ struct EncodingOption {
     std::string_view help;
 };
 
+/// The terms of the score that there is one of (kernels/attention.h); biases by distance add up instead.
+enum class ScoreTerm : std::uint8_t { key_table, query_table, value_table, content_bias, position_bias };
+
 struct EncodingEntry {
     std::string_view name;     // in YAML
     std::string_view summary;  // one line
     std::vector<EncodingOption> options;
-    bool uses_key_table = false;  // at most one encoding of a model may set each term of the score
+    std::vector<ScoreTerm> terms = {};  // that it sets; no two encodings of a model may set the same one
     /// Throws ModelError naming the option when a value is out of range.
     std::unique_ptr<PositionEncoding> (*make)(const ModelSettings& model, const PositionSettings& position);
 };

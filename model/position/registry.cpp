@@ -7,14 +7,24 @@ EncodingEntry none_encoding();
 EncodingEntry absolute_encoding();
 EncodingEntry sinusoidal_encoding();
 EncodingEntry relative_key_encoding();
+EncodingEntry relative_key_query_encoding();
+EncodingEntry t5_bias_encoding();
+EncodingEntry alibi_encoding();
+EncodingEntry rope_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
+    // clang-format off
     static const std::vector<EncodingEntry> registry = {
         none_encoding(),
         absolute_encoding(),
         sinusoidal_encoding(),
         relative_key_encoding(),
+        relative_key_query_encoding(),
+        t5_bias_encoding(),
+        alibi_encoding(),
+        rope_encoding(),
     };
+    // clang-format on
     return registry;
 }
 

@@ -54,7 +54,7 @@ EncodingEntry relative_key_encoding() {
                          .initial = std::string("clip"),
                          .choices = {"clip", "error"},
                          .help = "distances past the table: its outermost row, or a refusal"}},
-            .uses_key_table = true,
+            .terms = {ScoreTerm::key_table},
             .make = make_relative_key};
 }
 

@@ -1,4 +1,5 @@
 #include "train/configuration.h"
+#include "model/position/position_encoding.h"
 
 #include <gtest/gtest.h>
 
@@ -431,6 +432,16 @@ TEST(Configuration, EveryConfigurationOfTheProjectParses) {
         }) << entry.path();
     }
     EXPECT_GE(count, 8U);
+}
+
+TEST(Configuration, EveryEncodingHasAFile) {
+    for (const EncodingEntry& entry : encoding_registry()) {
+        const std::string name(entry.name);
+        const Settings settings =
+            read_configuration(std::filesystem::path(LOCUS_SOURCE_DIR) / "configs/position" / (name + ".yaml"));
+        EXPECT_EQ(settings.model.position[0].encoding, name);
+        EXPECT_EQ(settings.run.name, name);
+    }
 }
 
 TEST(Configuration, AMissingFileAndAFolderAreConfigurationErrors) {

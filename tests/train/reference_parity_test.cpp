@@ -93,7 +93,8 @@ protected:
                         length);
     }
 };
-INSTANTIATE_TEST_SUITE_P(Bert, Parity, ::testing::Values("bert_absolute", "bert_relative_key"),
+INSTANTIATE_TEST_SUITE_P(Bert, Parity,
+                         ::testing::Values("bert_absolute", "bert_relative_key", "bert_relative_key_query"),
                          [](const auto& info) { return std::string(info.param); });
 
 void expect_rows_equal(const Tensor& got, const std::vector<double>& padded, const Unpadded& batch,

@@ -81,6 +81,31 @@ TEST(Operations, AddGradientsMeetInOneValue) {
     });
 }
 
+TEST(Operations, TransposeGradientsMeetInOneValue) {
+    Inputs in({{"x", {3, 4}}, {"w", {3, 3}}});
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const Var x = transpose(t, in(t, "x"));
+        return linear(t, transpose(t, transpose(t, linear(t, x, in(t, "w")))), in(t, "w"));
+    });
+}
+
+TEST(Operations, RotaryGradients) {
+    Inputs in({{"x", {3, 9}}, {"w", {9, 9}}});
+    std::vector<std::int32_t> positions = {1, 0, 3};
+    std::vector<double> cosines(8), sines(8);  // of any amplitude: yarn scales them
+    testing::fill_random(cosines.data(), 8, 5);
+    testing::fill_random(sines.data(), 8, 6);
+    for (const bool interleaved : {false, true}) {
+        const RotaryAngles angles = {Tensor(positions.data(), {3}, DType::int32),
+                                     Tensor(cosines.data(), {4, 2}, DType::float64),
+                                     Tensor(sines.data(), {4, 2}, DType::float64), 4, interleaved};
+        testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+            const Var x = linear(t, in(t, "x"), in(t, "w"));
+            return add(t, rotary(t, x, 8, angles), x);
+        });
+    }
+}
+
 TEST(Operations, GatherRowsGradients) {
     Inputs in({{"x", {6, 3}}, {"w", {2, 3}}});
     std::vector<std::int32_t> rows = {0, 2, 5};

@@ -48,6 +48,22 @@ std::vector<double> row_of(const std::vector<double>& values, std::int64_t row) 
     return {values.begin() + row * hidden, values.begin() + (row + 1) * hidden};
 }
 
+TEST(Absolute, StartsAsWavesOfTheDeviationWhenAsked) {
+    ModelSettings settings = small_settings("absolute");
+    settings.position[0].options["initial"] = std::string("sinusoidal");
+    MaskedLanguageModel model(settings, DType::float64);
+    model.initialize(1);
+    const double* const table =
+        model.parameters().find("bert.embeddings.position_embeddings.weight")->value.as<double>();
+    const double amplitude = settings.initializer_range * std::sqrt(2.0);
+    for (int i = 0; i < rows; ++i) {
+        for (int c = 0; c < hidden; ++c) {
+            const double angle = i * std::pow(10000.0, -(c / 2 * 2) / static_cast<double>(hidden));
+            EXPECT_NEAR(table[i * hidden + c], amplitude * (c % 2 == 0 ? std::sin(angle) : std::cos(angle)), 1e-15);
+        }
+    }
+}
+
 TEST(Absolute, EveryPolicyIsTheTableItselfWithinItsLength) {
     const std::vector<double> table = random_table();
     for (const char* beyond : {"error", "clip", "tile", "zero", "random", "interp", "hier"}) {

@@ -27,6 +27,11 @@ const Row rows[] = {
     {"sinusoidal", true, false, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
     {"relative_key", true, true, true,
      [](const ModelSettings& s) { return s.layers * (2 * s.max_length - 1) * (s.hidden / s.heads); }},
+    {"relative_key_query", true, true, true,
+     [](const ModelSettings& s) { return s.layers * (2 * s.max_length - 1) * (s.hidden / s.heads); }},
+    {"t5_bias", true, true, true, [](const ModelSettings& s) { return 32 * s.heads; }},
+    {"alibi", true, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
+    {"rope", true, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
 };
 
 class Encodings : public ::testing::TestWithParam<Row> {};
@@ -157,6 +162,15 @@ TEST(Encodings, TwoThatCannotBeInOneModelAreRefusedByName) {
     EXPECT_THROW(MaskedLanguageModel(settings, DType::float32), ModelError);
     settings.position = {default_position("absolute"), default_position("relative_key")};
     EXPECT_NO_THROW(MaskedLanguageModel(settings, DType::float32));
+    settings.position.push_back(default_position("relative_key_query"));
+    try {
+        make_encodings(settings);
+        FAIL() << "two key tables were taken";
+    } catch (const ModelError& error) {
+        EXPECT_STREQ(error.what(),
+                     "model.position: relative_key and relative_key_query both set the content-to-position term; "
+                     "take one of them");
+    }
 }
 
 TEST(Encodings, UnknownNamesAndOptionsAreRefused) {

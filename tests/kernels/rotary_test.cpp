@@ -1,0 +1,95 @@
+#include "kernels/rotary.h"
+
+#include <cmath>
+#include <stdexcept>
+
+#include "tests/kernels/testing.h"
+
+namespace locus::test {
+namespace {
+
+// Five rows of 2 heads of 7 channels to turn, 3 pairs each, and 4 columns beside them.
+struct Problem {
+    explicit Problem(DType dtype)
+        : x(normals({5, 18}, dtype, 1)),
+          cosines(Shape{9, 3}, dtype),
+          sines(Shape{9, 3}, dtype),
+          positions(int32s({8, 0, 3, 3, 1})) {
+        for (int i = 0; i < 9; ++i) {
+            for (int c = 0; c < 3; ++c) {
+                cosines.set(i * 3 + c, std::cos(i * (c + 1.0) / 4));
+                sines.set(i * 3 + c, std::sin(i * (c + 1.0) / 4));
+            }
+        }
+    }
+    Rotary arguments(Tensor from, Tensor to) const {
+        return {.x = from,
+                .positions = positions,
+                .cosines = cosines,
+                .sines = sines,
+                .columns = 14,
+                .head_dim = 7,
+                .y = to};
+    }
+    Owned x, cosines, sines, positions;
+};
+
+TEST(Rotary, TurnsEachPairByItsAngleAndCopiesTheRest) {
+    for (DType dtype : {DType::float32, DType::float64}) {
+        for (const bool interleaved : {false, true}) {
+            const Problem problem(dtype);
+            Owned y({5, 18}, dtype), expected = problem.x;
+            for (std::int64_t r = 0; r < 5; ++r) {
+                const std::int64_t p = static_cast<std::int64_t>(problem.positions.get(r));
+                for (std::int64_t head : {0, 7}) {
+                    for (std::int64_t c = 0; c < 3; ++c) {
+                        const std::int64_t a = r * 18 + head + (interleaved ? 2 * c : c), b = a + (interleaved ? 1 : 3);
+                        const double cosine = problem.cosines.get(p * 3 + c), sine = problem.sines.get(p * 3 + c);
+                        expected.set(a, problem.x.get(a) * cosine - problem.x.get(b) * sine);
+                        expected.set(b, problem.x.get(a) * sine + problem.x.get(b) * cosine);
+                    }
+                }
+            }
+            Rotary args = problem.arguments(problem.x, y);
+            args.interleaved = interleaved;
+            rotary(args);
+            EXPECT_TRUE(close("y", y, expected, 0.0, dtype == DType::float32 ? 3e-7 : 1e-15));
+        }
+    }
+}
+
+TEST(Rotary, TurningBackGivesTheInputAlsoInPlaceAndAddsWhenAsked) {
+    const Problem problem(DType::float64);
+    Owned y = problem.x;
+    rotary(problem.arguments(y, y));
+    Rotary back = problem.arguments(y, y);
+    back.inverse = true;
+    rotary(back);
+    EXPECT_TRUE(close("y", y, problem.x, 0.0, 1e-15));
+    Owned sum({5, 18}, DType::float64);
+    for (std::int64_t i = 0; i < sum.count(); ++i) sum.set(i, 1.0);
+    Rotary add = problem.arguments(problem.x, sum);
+    add.accumulate = true;
+    rotary(add);
+    Owned turned({5, 18}, DType::float64);
+    rotary(problem.arguments(problem.x, turned));
+    for (std::int64_t i = 0; i < sum.count(); ++i) EXPECT_NEAR(sum.get(i), 1.0 + turned.get(i), 1e-15);
+}
+
+TEST(Rotary, BrokenContractsAreNamed) {
+    const Problem problem(DType::float32);
+    Owned y({5, 18}, DType::float32);
+    Rotary args = problem.arguments(problem.x, y);
+    args.columns = 15;
+    EXPECT_THROW(rotary(args), std::logic_error);
+    args = problem.arguments(problem.x, y);
+    args.head_dim = 2;
+    EXPECT_THROW(rotary(args), std::logic_error);
+    args = problem.arguments(problem.x, y);
+    const Owned outside = int32s({0, 1, 2, 9, 0});
+    args.positions = outside;
+    EXPECT_THROW(rotary(args), std::out_of_range);
+}
+
+}  // namespace
+}  // namespace locus::test
