@@ -30,6 +30,10 @@ MaskedLanguageModel::MaskedLanguageModel(const ModelSettings& settings, DType ar
             joined(*parameters_.find(self + "query.weight"), *parameters_.find(self + "value.weight"));
         layers_[layer].qkv_bias =
             joined(*parameters_.find(self + "query.bias"), *parameters_.find(self + "value.bias"));
+        layers_[layer].query_weight = parameters_.find(self + "query.weight");
+        layers_[layer].query_bias = parameters_.find(self + "query.bias");
+        layers_[layer].key_weight = parameters_.find(self + "key.weight");
+        layers_[layer].key_bias = parameters_.find(self + "key.bias");
     }
 }
 
@@ -100,7 +104,7 @@ Dropout MaskedLanguageModel::dropout_at(Site site, std::int64_t layer, const Run
     const double probability = site == Site::attention ? settings_.attention_dropout : settings_.hidden_dropout;
     return {.probability = static_cast<float>(probability),
             .seed = mode.seed,
-            .site = stream_dropout + static_cast<std::uint32_t>(layer) * 4 + static_cast<std::uint32_t>(site),
+            .site = stream_dropout + static_cast<std::uint32_t>(layer) * 8 + static_cast<std::uint32_t>(site),
             .step = mode.step};
 }
 
@@ -140,7 +144,13 @@ Var MaskedLanguageModel::self_attention(Tape& tape, std::int64_t layer, Var x, c
     AttentionScore score;
     score.dtype = qkv.value().dtype;
     score.scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
-    for (const auto& encoding : encodings_) encoding->relate(tape, layer, input, score);
+    const LayerContext place = {.number = layer,
+                                .query_weight = parts.query_weight,
+                                .query_bias = parts.query_bias,
+                                .key_weight = parts.key_weight,
+                                .key_bias = parts.key_bias,
+                                .table_dropout = dropout_at(Site::position_table, layer, mode)};
+    for (const auto& encoding : encodings_) encoding->relate(tape, place, input, score);
     const Var context = attention(tape, q, k, value, settings_.heads, head_dim, input.rows, input.rows, score,
                                   dropout_at(Site::attention, layer, mode), input.dropout_rows);
     const Var projected = linear(tape, context, tape.parameter(*parts.attention_output_weight),

@@ -49,13 +49,14 @@ public:
 
 private:
     struct Layer {
-        Parameter qkv_weight, qkv_bias;  // query, key and value, joined
+        Parameter qkv_weight, qkv_bias;                                // query, key and value, joined
+        Parameter *query_weight, *query_bias, *key_weight, *key_bias;  // parts of them
         Parameter *attention_output_weight, *attention_output_bias, *attention_gamma, *attention_beta;
         Parameter *intermediate_weight, *intermediate_bias;
         Parameter *output_weight, *output_bias, *output_gamma, *output_beta;
     };
     // Places with a dropout mask of their own.
-    enum class Site : std::uint32_t { embeddings, attention, attention_output, output };
+    enum class Site : std::uint32_t { embeddings, attention, attention_output, output, position_table };
 
     void declare_embeddings();
     void declare_layer(std::int64_t layer);

@@ -49,6 +49,7 @@ for path in sys.argv[1:]:
     with open(path, encoding="utf-8") as file:
         compile(file.read(), path, "exec")
 PYTHON
+    python3 scripts/make_encodings_page.py --check || fail "docs/encodings.md is out of date"
     local python
     python=$(python_with_matplotlib) || fail "no python3 here has matplotlib"
     quietly "tests/scripts" "$python" -m unittest discover -s tests/scripts -p '*_test.py'

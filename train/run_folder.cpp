@@ -40,7 +40,9 @@ std::map<std::string, std::string> leaves_of(const std::string& yaml) {
     return leaves;
 }
 
-bool can_be_extended(const ScheduleSettings& schedule) {
+// Whether the rates up to the checkpoint are the same for both numbers of steps.
+bool may_end_elsewhere(const ScheduleSettings& schedule, std::int64_t checkpoint, std::int64_t then, std::int64_t now) {
+    if (schedule.type == "warmup_stable_decay") return checkpoint <= std::min(then, now) - schedule.decay;
     return schedule.type == "constant" || schedule.type == "inverse_sqrt";
 }
 
@@ -48,9 +50,10 @@ std::string describe(const std::string& key, const std::string& then, const std:
                      const Settings& settings) {
     std::string text = fmt::format("\n  {}: {} in the checkpoint, {} now", key, then, now);
     if (key == "train.steps")
-        text +=
-            fmt::format(" (the {} schedule was laid out for {} steps; only constant and inverse_sqrt can be extended)",
-                        settings.train.schedule.type, then);
+        text += fmt::format(
+            " (the {} schedule was laid out for {} steps; only constant, inverse_sqrt and, before its last "
+            "phase, warmup_stable_decay can end elsewhere)",
+            settings.train.schedule.type, then);
     return text;
 }
 
@@ -88,7 +91,9 @@ void check_same_configuration(const Settings& settings, const TrainerState& chec
     std::string differences;
     for (const std::string& key : keys) {
         if (value_in(then, key) == value_in(now, key)) continue;
-        if (key == "train.steps" && can_be_extended(settings.train.schedule)) continue;
+        if (key == "train.steps" && may_end_elsewhere(settings.train.schedule, checkpoint.step,
+                                                      std::stoll(value_in(then, key)), settings.train.steps))
+            continue;
         differences += describe(key, value_in(then, key), value_in(now, key), settings);
     }
     if (differences.empty()) return;

@@ -68,7 +68,7 @@ void PositionEncoding::declare_embedding_parameters(Parameters&, const std::stri
 void PositionEncoding::declare_layer_parameters(Parameters&, const std::string&) {}
 Var PositionEncoding::embed(Tape&, Var x, const ModelInput&) const { return x; }
 Var PositionEncoding::rotate(Tape&, Var x, std::int64_t, Tensor, const ModelInput&) const { return x; }
-void PositionEncoding::relate(Tape&, std::int64_t, const ModelInput&, AttentionScore&) const {}
+void PositionEncoding::relate(Tape&, const LayerContext&, const ModelInput&, AttentionScore&) const {}
 Var PositionEncoding::decode(Tape&, Var query, const ModelInput&) const { return query; }
 
 const EncodingEntry* find_encoding(std::string_view name) {

@@ -26,6 +26,14 @@
 
 namespace locus {
 
+/// The layer that relate() is called for.
+struct LayerContext {
+    std::int64_t number = 0;
+    // Its projections of the content, for encodings that project positions by them: weights [hidden, hidden], biases [hidden].
+    const Parameter *query_weight = nullptr, *query_bias = nullptr, *key_weight = nullptr, *key_bias = nullptr;
+    Dropout table_dropout = {};  // for tables of position vectors: the hidden dropout, with a mask of this layer's own
+};
+
 class PositionEncoding {
 public:
     PositionEncoding() = default;
@@ -42,7 +50,7 @@ public:
     virtual Var embed(Tape& tape, Var x, const ModelInput& input) const;
     /// `columns`: how many of x's first columns are heads of queries or keys; `positions` of its rows, int32 [rows].
     virtual Var rotate(Tape& tape, Var x, std::int64_t columns, Tensor positions, const ModelInput& input) const;
-    virtual void relate(Tape& tape, std::int64_t layer, const ModelInput& input, AttentionScore& score) const;
+    virtual void relate(Tape& tape, const LayerContext& layer, const ModelInput& input, AttentionScore& score) const;
     virtual Var decode(Tape& tape, Var query, const ModelInput& input) const;
 
     /// Sequences may not be longer than this; 0: any length.

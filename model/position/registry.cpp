@@ -11,6 +11,7 @@ EncodingEntry relative_key_query_encoding();
 EncodingEntry t5_bias_encoding();
 EncodingEntry alibi_encoding();
 EncodingEntry rope_encoding();
+EncodingEntry disentangled_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
     // clang-format off
@@ -23,6 +24,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         t5_bias_encoding(),
         alibi_encoding(),
         rope_encoding(),
+        disentangled_encoding(),
     };
     // clang-format on
     return registry;

@@ -28,8 +28,8 @@ public:
 
     std::int64_t longest_sequence() const override { return clip_ ? 0 : length_; }
 
-    void relate(Tape& tape, std::int64_t layer, const ModelInput&, AttentionScore& score) const override {
-        const Var table = tape.parameter(*tables_[static_cast<std::size_t>(layer)]);
+    void relate(Tape& tape, const LayerContext& layer, const ModelInput&, AttentionScore& score) const override {
+        const Var table = tape.parameter(*tables_[static_cast<std::size_t>(layer.number)]);
         const Tensor rows(const_cast<std::int32_t*>(row_of_distance_.data()),
                           {static_cast<std::int64_t>(row_of_distance_.size())}, DType::int32);
         score.key_table = {table, rows};

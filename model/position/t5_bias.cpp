@@ -29,7 +29,7 @@ public:
         table_ = &parameters.declare(prefix + "relative_attention_bias.weight", {buckets_, heads_});
     }
 
-    void relate(Tape& tape, std::int64_t, const ModelInput& input, AttentionScore& score) const override {
+    void relate(Tape& tape, const LayerContext&, const ModelInput& input, AttentionScore& score) const override {
         const std::int64_t reach = input.longest - 1;
         const Tensor bucket_of_distance = tape.allocate({2 * reach + 1}, DType::int32);
         for (std::int64_t distance = -reach; distance <= reach; ++distance) {  // query minus key

@@ -1,5 +1,4 @@
 #include "train/configuration.h"
-#include "model/position/position_encoding.h"
 
 #include <gtest/gtest.h>
 
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "model/hugging_face.h"
+#include "model/position/position_encoding.h"
 #include "train/configuration/nearest_name.h"
 #include "train/configuration/schema.h"
 #include "train/configuration/values.h"

@@ -179,6 +179,23 @@ TEST(Trainer, OnlySchedulesThatDoNotKnowTheEndCanBeExtended) {
     EXPECT_TRUE(contains(error_of(settings, true), "train.schedule.type"));
 }
 
+TEST(Trainer, WarmupStableDecayCanEndElsewhereUntilItsLastPhaseBegins) {
+    const TinyRun tiny;
+    Settings settings = tiny.settings("asked-for-sixteen");
+    settings.train.schedule.type = "warmup_stable_decay";
+    settings.train.schedule.decay = 4;
+    settings.train.steps = 16;
+    ASSERT_EQ(train(settings, false), 0);
+    settings.run.name = "asked-for-twelve";
+    settings.train.steps = 12;
+    ASSERT_EQ(train(settings, false), 0);
+    settings.train.steps = 16;
+    EXPECT_TRUE(contains(error_of(settings, true), "train.steps: 12 in the checkpoint, 16 now"));
+    cut_run_back(tiny.run("asked-for-twelve"), 8, 12);
+    ASSERT_EQ(train(settings, true), 0);
+    expect_same_weights(step_folder(tiny.run("asked-for-twelve"), 16), step_folder(tiny.run("asked-for-sixteen"), 16));
+}
+
 TEST(Trainer, DamagedNewestCheckpointIsPassedOverAndAllDamagedIsAnError) {
     const TinyRun tiny;
     ASSERT_EQ(train(tiny.settings("whole"), false), 0);

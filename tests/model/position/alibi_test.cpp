@@ -20,7 +20,7 @@ std::vector<std::vector<double>> biases(std::int64_t heads, const std::string& s
     Tape tape(arena);
     AttentionScore score;
     score.dtype = DType::float64;
-    encoding->relate(tape, 0, batch.input, score);
+    encoding->relate(tape, {}, batch.input, score);
     const Tensor bias = score.biases[0].value();
     std::vector<std::vector<double>> result;
     for (std::int64_t h = 0; h < heads; ++h) {

@@ -32,6 +32,10 @@ const Row rows[] = {
     {"t5_bias", true, true, true, [](const ModelSettings& s) { return 32 * s.heads; }},
     {"alibi", true, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
     {"rope", true, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
+    {"disentangled", true, true, true,
+     [](const ModelSettings& s) {
+         return 2 * s.max_length * s.hidden + s.layers * (2 * s.hidden * s.hidden + s.hidden);
+     }},
 };
 
 class Encodings : public ::testing::TestWithParam<Row> {};

@@ -32,7 +32,7 @@ std::vector<int> buckets_by_distance(const PositionSettings& position, std::int3
     Arena arena;
     Tape tape(arena);
     AttentionScore score;
-    encoding->relate(tape, 0, batch.input, score);
+    encoding->relate(tape, {}, batch.input, score);
     const Tensor bias = score.biases[0].value();
     EXPECT_EQ(bias.shape, (Shape{settings.heads, 2 * length - 1}));
     std::vector<int> result;
