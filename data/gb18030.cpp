@@ -8,7 +8,7 @@
 namespace locus {
 
 Gb18030Decoder::Gb18030Decoder() : conversion_(iconv_open("UTF-8", "GB18030")) {
-    if (conversion_ == reinterpret_cast<void*>(-1)) {
+    if (conversion_ == reinterpret_cast<void*>(-1)) {  // NOLINT(performance-no-int-to-ptr): POSIX has it so
         throw std::system_error(errno, std::generic_category(),
                                 "the C library does not convert GB18030 to UTF-8 (its gconv modules are missing)");
     }

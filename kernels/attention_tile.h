@@ -20,13 +20,13 @@ struct TileShape {
     static constexpr int64_t left = round_up(block_rows, VectorOf<T>::width);
     static constexpr int64_t right = round_up(block_rows + VectorOf<T>::width, VectorOf<T>::width);
     static constexpr int64_t stride = left + k_tile + right;
-    static constexpr int64_t count = (q_tile + 2 * block_rows) * stride;
+    static constexpr int64_t count = (q_tile + int64_t{2} * block_rows) * stride;
     static constexpr int64_t first = block_rows * stride + left;  // element (0, 0)
     static constexpr int64_t transposed_stride = left + q_tile + right;
-    static constexpr int64_t transposed_count = (k_tile + 2 * block_rows) * transposed_stride;
+    static constexpr int64_t transposed_count = (k_tile + int64_t{2} * block_rows) * transposed_stride;
     static constexpr int64_t transposed_first = block_rows * transposed_stride + left;
 };
-static_assert(DistanceRange::margin >= 2 * block_rows + VectorOf<float>::width);
+static_assert(DistanceRange::margin >= int64_t{2} * block_rows + VectorOf<float>::width);
 
 /// The rows of one sequence.
 struct Sequence {

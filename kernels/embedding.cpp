@@ -42,7 +42,7 @@ void forward(const EmbeddingForward& args, const std::int32_t* id, std::int64_t 
         const T* const from = table + id[r] * columns;
         T* const to = y + r * columns;
         const T weight = weights == nullptr ? T{1} : static_cast<T>(weights[r]);
-        if (keep == T{0}) {  // apart, because y may hold anything, NaN included
+        if (keep == T{0}) {  // NOLINT(bugprone-branch-clone): apart, because y may hold anything, NaN included
 #pragma omp simd
             for (std::int64_t c = 0; c < columns; ++c) to[c] = weight * from[c];
         } else {

@@ -30,7 +30,7 @@ struct Form {
     DType operands;
     std::int64_t threads;  // oneDNN divides the work when the primitive is made
 
-    auto operator<=>(const Form&) const = default;
+    auto operator<=>(const Form&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 reads the 0 in it
 };
 
 struct Product {

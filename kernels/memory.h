@@ -55,7 +55,7 @@ public:
 
 private:
     struct Header;
-    static constexpr std::size_t classes = 8 * 48;
+    static constexpr std::size_t classes = std::size_t{8} * 48;
 
     char* carve(std::size_t bytes);
 

@@ -90,7 +90,7 @@ inline void philox_lanes(PhiloxKey key, const PhiloxCounters& counters, std::uin
             pairs[lane][0] = first[lane];
             pairs[lane][1] = second[lane];
         }
-        std::memcpy(words[part * width], pairs, sizeof(pairs));
+        std::memcpy(words[static_cast<std::ptrdiff_t>(part) * width], pairs, sizeof(pairs));
     }
 }
 

@@ -2,28 +2,31 @@
 # Everything that has to hold before a change lands: builds with warnings as errors, runs all tests, the kernel and model tests again on
 # older instruction sets, and the checks of format and scripts. The last lines are the summary of ctest.
 #
-#   scripts/test.sh [--quick] [--sanitize] [--prefix DIR]
+#   scripts/test.sh [--quick] [--sanitize] [--tidy] [--prefix DIR]
 #
 #   --quick        only build and ctest
 #   --sanitize     also builds with AddressSanitizer and UndefinedBehaviorSanitizer and runs the tests of all rooms there
+#   --tidy         also runs clang-tidy over all sources (needs clang and clang-tidy, version 14)
 #   --prefix DIR   for machines without root: packages are unpacked into DIR (see scripts/setup.sh)
 
 prefix=
 quick=
 sanitize=
+tidy=
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=yes ;;
     --sanitize) sanitize=yes ;;
+    --tidy) tidy=yes ;;
     --prefix)
         [ -n "${2:-}" ] || fail "--prefix needs a folder"
         prefix=$(cd "$OLDPWD" && absolute_path "$2")
         shift
         ;;
     -h | --help)
-        sed -n '2,9s/^# \{0,1\}//p' scripts/test.sh
+        sed -n '2,10s/^# \{0,1\}//p' scripts/test.sh
         exit 0
         ;;
     *) fail "unknown argument '$1'; --help shows the options" ;;
@@ -87,6 +90,17 @@ run_sanitized() {
     unset ASAN_OPTIONS UBSAN_OPTIONS
 }
 
+# clang reads the sources itself, so precompiled headers, which are another compiler's, are off.
+run_tidy() {
+    command -v clang-tidy-14 >/dev/null && command -v clang++-14 >/dev/null || fail "--tidy needs clang-14 and clang-tidy-14"
+    quietly "configuring for clang" cmake -S . -B build/tidy -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON
+    find kernels data model train tests docs -name '*.cpp' -not -path 'tests/benchmarks/*' -print0 |
+        xargs -0 -P "$(nproc)" -n 4 clang-tidy-14 -p build/tidy --quiet >"$scratch/tidy" 2>/dev/null || {
+        grep -E 'error:|warning:' "$scratch/tidy" | sort -u
+        fail "clang-tidy has objections"
+    }
+}
+
 say "packages"
 set_up ${prefix:+--prefix "$prefix"}
 
@@ -106,6 +120,11 @@ fi
 if [ -n "$sanitize" ]; then
     say "with sanitizers"
     run_sanitized
+fi
+
+if [ -n "$tidy" ]; then
+    say "clang-tidy"
+    run_tidy
 fi
 
 say "all tests"

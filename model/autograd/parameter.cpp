@@ -27,7 +27,8 @@ template <class T>
 void fill_sinusoidal(T* values, Shape shape, double deviation) {
     const std::int64_t rows = shape[0], columns = shape[1];
     for (std::int64_t c = 0; c < columns; ++c) {
-        const double frequency = std::pow(10000.0, -static_cast<double>(c / 2 * 2) / static_cast<double>(columns));
+        const std::int64_t pair = c / 2;
+        const double frequency = std::pow(10000.0, -2.0 * static_cast<double>(pair) / static_cast<double>(columns));
         for (std::int64_t i = 0; i < rows; ++i) {
             const double angle = static_cast<double>(i) * frequency,
                          wave = c % 2 == 0 ? std::sin(angle) : std::cos(angle);

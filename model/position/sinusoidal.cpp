@@ -39,8 +39,8 @@ private:
         const std::int64_t length = table.shape[0], hidden = table.shape[1];
         T* const out = table.as<T>();
         for (std::int64_t channel = 0; channel < hidden; ++channel) {
-            const double pair = static_cast<double>(channel / 2 * 2);
-            const double frequency = std::pow(base_, -pair / static_cast<double>(hidden));
+            const std::int64_t pair = channel / 2;
+            const double frequency = std::pow(base_, -2.0 * static_cast<double>(pair) / static_cast<double>(hidden));
             for (std::int64_t i = 0; i < length; ++i) {
                 const double angle = static_cast<double>(i) * frequency;
                 out[i * hidden + channel] =
