@@ -2,6 +2,7 @@
 """Prints a Markdown table of finished runs, for docs/results/.
 
     scripts/results_table.py runs/english runs/chinese
+    scripts/results_table.py --at 500,1000,2000 runs/english runs/other       validation losses at these steps
 
 From each run folder: metrics.csv (losses, tokens, time), log.txt (unigram entropy of the training text) and latest/config.json
 (vocabulary). "below unigram" is what the context is worth to the model: the unigram entropy less its lowest validation loss.
@@ -46,13 +47,28 @@ def row_of(folder):
             f"{statistics.median(speeds) / 1000:.1f}k", f"{float(last['elapsed_seconds']) / 3600:.2f}"]
 
 
-def main(folders):
-    if not folders or folders[0] in ("-h", "--help"):
+def losses_at(folder, steps):
+    folder = pathlib.Path(folder)
+    with open(folder / "metrics.csv", encoding="utf-8", newline="") as file:
+        losses = {row["step"]: float(row["loss"]) for row in csv.DictReader(file) if row["split"] == "valid"}
+    return [folder.name] + [f"{losses[step]:.3f}" if step in losses else "" for step in steps]
+
+
+def print_table(columns, rows):
+    print("| " + " | ".join(columns) + " |")
+    print("|" + "---|" * len(columns))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+
+
+def main(arguments):
+    if not arguments or arguments[0] in ("-h", "--help"):
         sys.exit(__doc__)
-    print("| " + " | ".join(COLUMNS) + " |")
-    print("|" + "---|" * len(COLUMNS))
-    for folder in folders:
-        print("| " + " | ".join(row_of(folder)) + " |")
+    if arguments[0] == "--at" and len(arguments) > 2:
+        steps = arguments[1].split(",")
+        print_table(["run"] + [f"step {step}" for step in steps], [losses_at(folder, steps) for folder in arguments[2:]])
+    else:
+        print_table(COLUMNS, [row_of(folder) for folder in arguments])
 
 
 if __name__ == "__main__":

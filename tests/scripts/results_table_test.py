@@ -36,6 +36,12 @@ class ResultsTableTest(unittest.TestCase):
         self.assertEqual(out.getvalue().splitlines()[2],
                          "| english | 20 | 2.0M | 1.0 | 9.000 | 9.011 | 5.750 | 5.500 | 25.0 % | 7.250 | 1.750 | 10.0k | 1.00 |")
 
+    def test_losses_at_steps_leave_out_what_was_not_validated(self):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            results_table.main(["--at", "10,15,20", self.run_folder()])
+        self.assertEqual(out.getvalue().splitlines()[2], "| english | 5.500 |  | 5.750 |")
+
     def test_a_run_without_the_entropy_is_an_error(self):
         with self.assertRaisesRegex(SystemExit, "unigram entropy is not in the run's log.txt"):
             results_table.main([self.run_folder(log="")])
