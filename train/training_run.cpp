@@ -124,17 +124,29 @@ bool TrainingRun::validation_due() const {
     return state_.step == 0 || state_.step == train.steps || divides(train.evaluate_every, state_.step);
 }
 
+bool TrainingRun::untrained() const { return state_.step == 0 && parts_.settings.train.init_from.empty(); }
+
+// The loss of an untrained model is ln V to within a hundredth on any text: a few samples show it, and training begins at once.
+std::int64_t TrainingRun::samples_to_validate() const {
+    constexpr std::int64_t few = 64;
+    const std::int64_t asked = parts_.settings.train.evaluate_samples, there = parts_.data.valid->samples();
+    const std::int64_t all = asked > 0 ? std::min(asked, there) : there;
+    return untrained() ? std::min(all, few) : all;
+}
+
 void TrainingRun::validate() {
     const TrainSettings& train = parts_.settings.train;
     const Clock::time_point begin = Clock::now();
+    const std::int64_t samples = samples_to_validate();
     const EvaluationResult result =
-        evaluate(parts_.model, *parts_.data.valid, train.batch_size, train.evaluate_samples, evaluation_arena_,
+        evaluate(parts_.model, *parts_.data.valid, train.batch_size, samples, evaluation_arena_,
                  [&](std::int64_t done, std::int64_t total) {
                      check_signals();
                      ProgressLine::show_activity(fmt::format("step {}: validation", state_.step), done, total);
                      return true;
                  });
     validation_seconds_ += seconds_since(begin);
+    validated_samples_ += samples;
     ++validations_;
     state_.elapsed_seconds = elapsed();
     state_.validated_step = state_.step;
@@ -142,10 +154,10 @@ void TrainingRun::validate() {
     if (!std::isfinite(result.loss)) throw_not_finite_validation(result.loss);
 
     const bool best = update_best(result.loss);
-    log_line(fmt::format("step {}: validation loss {:.4f}, masked accuracy {:.2f}%{} ({:.1f} s)", state_.step,
-                         result.loss, 100 * result.masked_accuracy, best ? ", the best so far" : "",
-                         seconds_since(begin)));
-    if (state_.step == 0 && train.init_from.empty()) check_first_loss(result.loss);
+    log_line(fmt::format("step {}: validation loss {:.4f}, masked accuracy {:.2f}%{} ({} samples, {:.1f} s)",
+                         state_.step, result.loss, 100 * result.masked_accuracy, best ? ", the best so far" : "",
+                         samples, seconds_since(begin)));
+    if (untrained()) check_first_loss(result.loss);
 }
 
 // A model that knows nothing gives every token the same probability: its loss is ln V.
@@ -310,8 +322,10 @@ double TrainingRun::seconds_left() const {
     const double validations = static_cast<double>(still(train.evaluate_every));
     const double saves = static_cast<double>(still(train.checkpoint_every)) + best_share * validations;
     const double steps = static_cast<double>(train.steps - state_.step);
-    const double all = steps * mean(step_seconds_, steps_) + validations * mean(validation_seconds_, validations_) +
-                       saves * mean(save_seconds_, saves_);
+    const double validation =
+        static_cast<double>(samples_to_validate()) * mean(validation_seconds_, validated_samples_);
+    const double all =
+        steps * mean(step_seconds_, steps_) + validations * validation + saves * mean(save_seconds_, saves_);
     if (train.max_minutes <= 0) return all;
     return std::min(all, std::max(60 * train.max_minutes - elapsed(), 0.0));
 }

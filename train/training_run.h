@@ -53,6 +53,8 @@ private:
     StepResult train_one_step();
     void record_step(const StepResult& result);
     bool validation_due() const;
+    bool untrained() const;
+    std::int64_t samples_to_validate() const;
     void validate();
     void check_first_loss(double loss) const;
     bool update_best(double loss);
@@ -88,7 +90,7 @@ private:
     SmoothedLoss smoothed_loss_;
     ProgressLine line_;
     double step_seconds_ = 0, validation_seconds_ = 0, save_seconds_ = 0;  // sums
-    std::int64_t steps_ = 0, validations_ = 0, saves_ = 0, best_saves_ = 0;
+    std::int64_t steps_ = 0, validations_ = 0, validated_samples_ = 0, saves_ = 0, best_saves_ = 0;
     double logged_seconds_ = 0, logged_tokens_ = 0;  // since the last row
     double tokens_ = 0, flops_ = 0;
 };

@@ -70,6 +70,25 @@ TEST(Trainer, TheLossFallsAndTheRunFolderHasWhatItShould) {
     EXPECT_FALSE(contains(read_text(run / "log.txt"), "\x1b"));
 }
 
+TEST(Trainer, TheUntrainedModelIsValidatedOnAFewSamplesAndATrainedOneOnAll) {
+    const TinyRun tiny;
+    Settings settings = tiny.settings("source");
+    settings.train.evaluate_samples = 0;
+    settings.data.sequence_length = 8;  // more than 64 samples
+    ASSERT_EQ(train(settings, false), 0);
+    const std::string log = read_text(tiny.run("source") / "log.txt");
+    EXPECT_TRUE(contains(log, "(64 samples, "));
+    Settings further = tiny.settings("further");
+    further.train.evaluate_samples = 0;
+    further.data.sequence_length = 8;
+    further.train.init_from = tiny.run("source").string();
+    further.data.tokenizer.path = (tiny.run("source") / "latest").string();
+    ASSERT_EQ(train(further, false), 0);
+    EXPECT_FALSE(contains(read_text(tiny.run("further") / "log.txt"), "(64 samples, "));
+    const std::vector<double> losses = metrics_column(tiny.run("source"), "valid", 4);
+    EXPECT_EQ(metrics_column(tiny.run("further"), "valid", 4).front(), *std::min_element(losses.begin(), losses.end()));
+}
+
 TEST(Trainer, BestIsTheLowestValidationLoss) {
     const TinyRun tiny;
     Settings settings = tiny.settings();
