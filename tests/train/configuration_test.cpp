@@ -10,6 +10,7 @@
 
 #include "model/hugging_face.h"
 #include "model/position/position_encoding.h"
+#include "tests/train/temporary_folder.h"
 #include "train/configuration/nearest_name.h"
 #include "train/configuration/schema.h"
 #include "train/configuration/values.h"
@@ -453,17 +454,14 @@ TEST(Configuration, AMissingFileAndAFolderAreConfigurationErrors) {
 class InitialModel : public testing::Test {
 protected:
     void SetUp() override {
-        folder_ = std::filesystem::path(testing::TempDir()) / "locus-initial-model";
-        std::filesystem::create_directories(folder_);
         Settings settings = read(data + "model: {layers: 3, hidden: 48, heads: 3, feed_forward: 96}\n");
         settings.model.vocab_size = 100;
-        std::ofstream(folder_ / "config.json") << hugging_face_config(settings.model);
-        std::ofstream(folder_ / "model.safetensors") << "";
-        yaml_ = data + "train: {init_from: '" + folder_.string() + "'}\n";
+        write_text(folder_ / "config.json", hugging_face_config(settings.model));
+        write_text(folder_ / "model.safetensors", "");
+        yaml_ = data + "train: {init_from: '" + folder_.path().string() + "'}\n";
     }
-    void TearDown() override { std::filesystem::remove_all(folder_); }
 
-    std::filesystem::path folder_;
+    TemporaryFolder folder_;
     std::string yaml_;
 };
 
@@ -481,8 +479,9 @@ TEST_F(InitialModel, RefusesAnotherArchitecture) {
 }
 
 TEST_F(InitialModel, RefusesSettingsOfATokenizerThatIsNotTrained) {
-    const std::string message = error_of(
-        "data: {train: [a], valid: [b], tokenizer: {type: bytes}}\ntrain: {init_from: '" + folder_.string() + "'}\n");
+    const std::string message =
+        error_of("data: {train: [a], valid: [b], tokenizer: {type: bytes}}\ntrain: {init_from: '" +
+                 folder_.path().string() + "'}\n");
     EXPECT_NE(message.find("data.tokenizer.type has no effect beside train.init_from"), std::string::npos) << message;
 }
 

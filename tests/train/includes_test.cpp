@@ -8,6 +8,10 @@
 #include <set>
 #include <string>
 
+#include "tests/train/temporary_folder.h"
+
+#include "tests/train/temporary_folder.h"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -47,13 +51,13 @@ TEST(Includes, PointDownOnly) {
 }
 
 TEST(Includes, AWrongOneIsSeen) {
-    const fs::path file = fs::temp_directory_path() / "locus_includes_test.h";
-    std::ofstream(file)
-        << "#include \"train/trainer.h\"\n#include \"kernels/random.h\"\n#include \"kernels/tensor.h\"\n";
+    const locus::TemporaryFolder folder;
+    const fs::path file = folder / "header.h";
+    locus::write_text(file,
+                      "#include \"train/trainer.h\"\n#include \"kernels/random.h\"\n#include \"kernels/tensor.h\"\n");
     EXPECT_EQ(wrong_includes("kernels", file).size(), 1U);
     EXPECT_EQ(wrong_includes("data", file).size(), 2U);
     EXPECT_EQ(wrong_includes("train", file).size(), 0U);
-    fs::remove(file);
 }
 
 }  // namespace

@@ -49,8 +49,8 @@ TEST(T5Bias, FourTokensHaveTheBucketsOfThePaper) {
 
 TEST(T5Bias, BucketsWidenByTheLogarithmOfTheDistance) {
     const std::vector<int> by_distance = buckets_by_distance(buckets(32, 128), 200);
-    const auto left = [&](int distance) { return by_distance[static_cast<std::size_t>(199 - distance)]; };
-    const auto right = [&](int distance) { return by_distance[static_cast<std::size_t>(199 + distance)]; };
+    const auto left = [&](int distance) { return by_distance[199U - static_cast<unsigned>(distance)]; };
+    const auto right = [&](int distance) { return by_distance[199U + static_cast<unsigned>(distance)]; };
     const int first[] = {0, 1,  2,  3,  4,  5,  6,  7,
                          8, 12, 16, 23, 32, 46, 64, 91};  // distance at which each bucket begins
     for (int bucket = 1; bucket < 16; ++bucket) {
