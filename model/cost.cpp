@@ -32,6 +32,7 @@ std::int64_t position_parameters(const ModelSettings& settings) {
     Parameters parameters(DType::float32);
     for (const auto& encoding : make_encodings(settings)) {
         encoding->declare_embedding_parameters(parameters, "");
+        encoding->declare_encoder_parameters(parameters, "");
         for (std::int64_t layer = 0; layer < settings.layers; ++layer) {
             encoding->declare_layer_parameters(parameters, std::to_string(layer) + ".");
         }

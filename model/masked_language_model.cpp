@@ -1,91 +1,112 @@
 #include "model/masked_language_model.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "kernels/random.h"
 #include "model/error.h"
 
 namespace locus {
+namespace {
 
-MaskedLanguageModel::MaskedLanguageModel(const ModelSettings& settings, DType arithmetic)
-    : settings_(settings),
-      bfloat16_products_(arithmetic == DType::bfloat16),
-      parameters_(bfloat16_products_ ? DType::float32 : arithmetic),
-      encodings_(make_encodings(settings)) {
-    if (settings.architecture != "bert") {
-        throw ModelError("model.architecture is " + settings.architecture + "; this version has: bert");
-    }
+// Dropout sites of the model itself; those of the blocks follow (transformer_block.cpp), with a number divided by 8 of their own.
+constexpr std::uint32_t embeddings_site = stream_dropout, convolution_site = stream_dropout + 7;
+
+ModelSettings completed(ModelSettings settings) {
+    complete_positions(settings);
+    return settings;
+}
+
+Dropout dropout_at(std::uint32_t site, double probability, const RunMode& mode) {
+    if (!mode.training) return {};
+    return {.probability = static_cast<float>(probability), .seed = mode.seed, .site = site, .step = mode.step};
+}
+
+void check_settings(const ModelSettings& settings) {
+    const std::string& architecture = settings.architecture;
+    if (architecture != "bert" && architecture != "deberta" && architecture != "deberta-v2")
+        throw ModelError("model.architecture is " + architecture + "; there are: bert, deberta, deberta-v2");
+    if (settings.mask_decoder != "plain" && settings.mask_decoder != "enhanced")
+        throw ModelError("model.mask_decoder is " + settings.mask_decoder + "; there are: plain, enhanced");
     if (settings.hidden % settings.heads != 0) {
         throw ModelError("model.hidden (" + std::to_string(settings.hidden) + ") is not a multiple of model.heads (" +
                          std::to_string(settings.heads) + ")");
     }
+    if (settings.has_enhanced_decoder() && settings.layers < 2)
+        throw ModelError(
+            "model.mask_decoder: enhanced reads the output of the last layer but one, so model.layers must be at least "
+            "2");
     if (settings.vocab_size < 1) throw ModelError("the vocabulary is empty");
-    declare_embeddings();
-    for (std::int64_t layer = 0; layer < settings.layers; ++layer) declare_layer(layer);
+}
+
+// The rows of `input` that `chosen` lists, as queries: their sequences and positions stay what they are.
+struct ChosenRows {
+    AttentionRows rows;
+    DropoutRows dropout_rows;
+};
+
+Tensor chosen_of(Tape& tape, const Tensor& values, const Tensor& chosen) {
+    if (!values) return {};
+    const Tensor result = tape.allocate({chosen.count()}, DType::int32);
+    const auto *const from = values.as<std::int32_t>(), *const index = chosen.as<std::int32_t>();
+    for (std::int64_t n = 0; n < chosen.count(); ++n) result.as<std::int32_t>()[n] = from[index[n]];
+    return result;
+}
+
+ChosenRows choose(Tape& tape, const ModelInput& input, const Tensor& chosen) {
+    const Tensor offsets = tape.allocate(input.rows.offsets.shape, DType::int32);
+    const auto *const begin = chosen.as<std::int32_t>(), *const end = begin + chosen.count();
+    for (std::int64_t s = 0; s < offsets.count(); ++s) {
+        const std::int32_t first = input.rows.offsets.as<std::int32_t>()[s];
+        offsets.as<std::int32_t>()[s] = static_cast<std::int32_t>(std::lower_bound(begin, end, first) - begin);
+    }
+    return {
+        {offsets, chosen_of(tape, input.rows.positions, chosen)},
+        {chosen_of(tape, input.dropout_rows.sequence, chosen), chosen_of(tape, input.dropout_rows.position, chosen)}};
+}
+
+}  // namespace
+
+MaskedLanguageModel::MaskedLanguageModel(const ModelSettings& settings, DType arithmetic)
+    : settings_(completed(settings)),
+      bfloat16_products_(arithmetic == DType::bfloat16),
+      parameters_(bfloat16_products_ ? DType::float32 : arithmetic),
+      encodings_(make_encodings(settings_)) {
+    check_settings(settings_);
+    const std::string prefix = settings_.architecture == "bert" ? "bert." : "deberta.", encoder = prefix + "encoder.";
+    declare_embeddings(prefix + "embeddings.");
+    for (const auto& encoding : encodings_) encoding->declare_encoder_parameters(parameters_, encoder);
+    blocks_.reserve(static_cast<std::size_t>(settings_.layers));
+    for (std::int64_t layer = 0; layer < settings_.layers; ++layer)
+        blocks_.emplace_back(settings_, encodings_, parameters_, encoder + "layer." + std::to_string(layer) + ".",
+                             layer);
+    if (settings_.convolution.kernel > 0) convolution_.emplace(settings_, parameters_, encoder);
     declare_head();
     parameters_.allocate();
-    for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
-        const std::string self = "bert.encoder.layer." + std::to_string(layer) + ".attention.self.";
-        layers_[layer].qkv_weight =
-            joined(*parameters_.find(self + "query.weight"), *parameters_.find(self + "value.weight"));
-        layers_[layer].qkv_bias =
-            joined(*parameters_.find(self + "query.bias"), *parameters_.find(self + "value.bias"));
-        layers_[layer].query_weight = parameters_.find(self + "query.weight");
-        layers_[layer].query_bias = parameters_.find(self + "query.bias");
-        layers_[layer].key_weight = parameters_.find(self + "key.weight");
-        layers_[layer].key_bias = parameters_.find(self + "key.bias");
-    }
+    for (TransformerBlock& block : blocks_) block.bind();
+    if (convolution_) convolution_->bind();
 }
 
-void MaskedLanguageModel::declare_embeddings() {
-    const std::string prefix = "bert.embeddings.";
-    word_ = &parameters_.declare(prefix + "word_embeddings.weight", {settings_.vocab_size, settings_.hidden});
+void MaskedLanguageModel::declare_embeddings(const std::string& prefix) {
+    const std::int64_t hidden = settings_.hidden, columns = settings_.embedding_columns();
+    word_ = &parameters_.declare(prefix + "word_embeddings.weight", {settings_.vocab_size, columns});
     word_->zero_row = static_cast<int>(settings_.pad_id);
     for (const auto& encoding : encodings_) encoding->declare_embedding_parameters(parameters_, prefix);
-    token_type_ =
-        &parameters_.declare(prefix + "token_type_embeddings.weight", {settings_.token_types, settings_.hidden});
-    embedding_gamma_ = &parameters_.declare(prefix + "LayerNorm.weight", {settings_.hidden}, Initialization::ones);
-    embedding_beta_ = &parameters_.declare(prefix + "LayerNorm.bias", {settings_.hidden}, Initialization::zeros);
-}
-
-void MaskedLanguageModel::declare_layer(std::int64_t layer) {
-    const std::int64_t hidden = settings_.hidden, wide = settings_.feed_forward;
-    const std::string prefix = "bert.encoder.layer." + std::to_string(layer) + ".";
-    const auto weight = [&](const std::string& name, std::int64_t out, std::int64_t in) {
-        return &parameters_.declare(prefix + name + ".weight", {out, in});
-    };
-    const auto vector = [&](const std::string& name, std::int64_t size, Initialization fill) {
-        return &parameters_.declare(prefix + name, {size}, fill);
-    };
-    // Side by side, so that the three products are one: the weights are a [3 hidden, hidden] matrix, the biases [3 hidden].
-    for (const char* part : {"query", "key", "value"}) weight(std::string("attention.self.") + part, hidden, hidden);
-    for (const char* part : {"query", "key", "value"}) {
-        vector(std::string("attention.self.") + part + ".bias", hidden, Initialization::zeros);
-    }
-    for (const auto& encoding : encodings_) {
-        encoding->declare_layer_parameters(parameters_, prefix + "attention.self.");
-    }
-    Layer& parts = layers_.emplace_back();
-    parts.attention_output_weight = weight("attention.output.dense", hidden, hidden);
-    parts.attention_output_bias = vector("attention.output.dense.bias", hidden, Initialization::zeros);
-    parts.attention_gamma = vector("attention.output.LayerNorm.weight", hidden, Initialization::ones);
-    parts.attention_beta = vector("attention.output.LayerNorm.bias", hidden, Initialization::zeros);
-    parts.intermediate_weight = weight("intermediate.dense", wide, hidden);
-    parts.intermediate_bias = vector("intermediate.dense.bias", wide, Initialization::zeros);
-    parts.output_weight = weight("output.dense", hidden, wide);
-    parts.output_bias = vector("output.dense.bias", hidden, Initialization::zeros);
-    parts.output_gamma = vector("output.LayerNorm.weight", hidden, Initialization::ones);
-    parts.output_beta = vector("output.LayerNorm.bias", hidden, Initialization::zeros);
+    if (settings_.token_types > 0)
+        token_type_ = &parameters_.declare(prefix + "token_type_embeddings.weight", {settings_.token_types, columns});
+    if (columns != hidden)
+        embedding_projection_ = &parameters_.declare(prefix + "embed_proj.weight", {hidden, columns});
+    embedding_gamma_ = &parameters_.declare(prefix + "LayerNorm.weight", {hidden}, Initialization::ones);
+    embedding_beta_ = &parameters_.declare(prefix + "LayerNorm.bias", {hidden}, Initialization::zeros);
 }
 
 void MaskedLanguageModel::declare_head() {
-    const std::string prefix = "cls.predictions.";
+    const std::string prefix = "cls.predictions.", names = prefix + "transform.";
+    const std::int64_t columns = settings_.embedding_columns();
     decoder_bias_ = &parameters_.declare(prefix + "bias", {settings_.vocab_size}, Initialization::zeros);
-    const std::string transform = prefix + "transform.";
-    transform_weight_ = &parameters_.declare(transform + "dense.weight", {settings_.hidden, settings_.hidden});
-    transform_bias_ = &parameters_.declare(transform + "dense.bias", {settings_.hidden}, Initialization::zeros);
-    transform_gamma_ = &parameters_.declare(transform + "LayerNorm.weight", {settings_.hidden}, Initialization::ones);
-    transform_beta_ = &parameters_.declare(transform + "LayerNorm.bias", {settings_.hidden}, Initialization::zeros);
+    transform_weight_ = &parameters_.declare(names + "dense.weight", {columns, settings_.hidden});
+    transform_bias_ = &parameters_.declare(names + "dense.bias", {columns}, Initialization::zeros);
+    transform_gamma_ = &parameters_.declare(names + "LayerNorm.weight", {columns}, Initialization::ones);
+    transform_beta_ = &parameters_.declare(names + "LayerNorm.bias", {columns}, Initialization::zeros);
 }
 
 void MaskedLanguageModel::initialize(std::uint32_t seed) { parameters_.initialize(seed, settings_.initializer_range); }
@@ -99,15 +120,6 @@ std::int64_t MaskedLanguageModel::longest_sequence() const {
     return longest;
 }
 
-Dropout MaskedLanguageModel::dropout_at(Site site, std::int64_t layer, const RunMode& mode) const {
-    if (!mode.training) return {};
-    const double probability = site == Site::attention ? settings_.attention_dropout : settings_.hidden_dropout;
-    return {.probability = static_cast<float>(probability),
-            .seed = mode.seed,
-            .site = stream_dropout + static_cast<std::uint32_t>(layer) * 8 + static_cast<std::uint32_t>(site),
-            .step = mode.step};
-}
-
 void MaskedLanguageModel::check_input(const ModelInput& input) const {
     const std::int64_t limit = longest_sequence();
     if (limit == 0 || input.longest <= limit) return;
@@ -117,92 +129,92 @@ void MaskedLanguageModel::check_input(const ModelInput& input) const {
                      "goes on: beyond: clip for a learned table, or sinusoidal");
 }
 
+ModelInput MaskedLanguageModel::renumbered(Tape& tape, const ModelInput& input, const RunMode& mode) const {
+    ModelInput result = input;
+    for (const auto& encoding : encodings_) result = encoding->renumber(tape, result, mode);
+    check_input(result);
+    return result;
+}
+
 Var MaskedLanguageModel::embeddings(Tape& tape, const ModelInput& input, const RunMode& mode) const {
     const EmbeddingTerm words = {
         .table = tape.parameter(*word_), .ids = input.ids, .skip_entry = static_cast<int>(settings_.pad_id)};
-    Tensor types = input.token_types;
-    if (!types) {
-        types = tape.allocate(input.ids.shape, DType::int32);
-        std::fill_n(types.as<std::int32_t>(), types.count(), 0);
+    Var x;
+    if (token_type_ == nullptr) {
+        x = embedding(tape, {words});
+    } else {
+        Tensor types = input.token_types;
+        if (!types) {
+            types = tape.allocate(input.ids.shape, DType::int32);
+            std::fill_n(types.as<std::int32_t>(), types.count(), 0);
+        }
+        x = embedding(tape, {words, {.table = tape.parameter(*token_type_), .ids = types}});
     }
-    Var x = embedding(tape, {words, {.table = tape.parameter(*token_type_), .ids = types}});
     for (const auto& encoding : encodings_) x = encoding->embed(tape, x, input);
+    if (embedding_projection_ != nullptr) x = linear(tape, x, tape.parameter(*embedding_projection_));
     x = layer_norm(tape, x, {}, tape.parameter(*embedding_gamma_), tape.parameter(*embedding_beta_),
                    settings_.layer_norm_epsilon);
-    return dropout(tape, x, dropout_at(Site::embeddings, 0, mode), input.dropout_rows);
-}
-
-Var MaskedLanguageModel::self_attention(Tape& tape, std::int64_t layer, Var x, const ModelInput& input,
-                                        const RunMode& mode) const {
-    const Layer& parts = layers_[static_cast<std::size_t>(layer)];
-    const std::int64_t head_dim = settings_.hidden / settings_.heads;
-    Var qkv = linear(tape, x, tape.parameter(parts.qkv_weight), tape.parameter(parts.qkv_bias));
-    for (const auto& encoding : encodings_) {
-        qkv = encoding->rotate(tape, qkv, 2 * settings_.hidden, input.rows.positions, input);
-    }
-    const HeadColumns q = {qkv, 0}, k = {qkv, settings_.hidden}, value = {qkv, 2 * settings_.hidden};
-    AttentionScore score;
-    score.dtype = qkv.value().dtype;
-    score.scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
-    const LayerContext place = {.number = layer,
-                                .query_weight = parts.query_weight,
-                                .query_bias = parts.query_bias,
-                                .key_weight = parts.key_weight,
-                                .key_bias = parts.key_bias,
-                                .table_dropout = dropout_at(Site::position_table, layer, mode)};
-    for (const auto& encoding : encodings_) encoding->relate(tape, place, input, score);
-    const Var context = attention(tape, q, k, value, settings_.heads, head_dim, input.rows, input.rows, score,
-                                  dropout_at(Site::attention, layer, mode), input.dropout_rows);
-    const Var projected = linear(tape, context, tape.parameter(*parts.attention_output_weight),
-                                 tape.parameter(*parts.attention_output_bias));
-    return layer_norm(tape, projected, x, tape.parameter(*parts.attention_gamma), tape.parameter(*parts.attention_beta),
-                      settings_.layer_norm_epsilon, dropout_at(Site::attention_output, layer, mode),
-                      input.dropout_rows);
-}
-
-Var MaskedLanguageModel::feed_forward(Tape& tape, std::int64_t layer, Var x, const ModelInput& input,
-                                      const RunMode& mode) const {
-    const Layer& parts = layers_[static_cast<std::size_t>(layer)];
-    const Var wide =
-        linear_gelu(tape, x, tape.parameter(*parts.intermediate_weight), tape.parameter(*parts.intermediate_bias));
-    const Var narrow = linear(tape, wide, tape.parameter(*parts.output_weight), tape.parameter(*parts.output_bias));
-    return layer_norm(tape, narrow, x, tape.parameter(*parts.output_gamma), tape.parameter(*parts.output_beta),
-                      settings_.layer_norm_epsilon, dropout_at(Site::output, layer, mode), input.dropout_rows);
+    return dropout(tape, x, dropout_at(embeddings_site, settings_.hidden_dropout, mode), input.dropout_rows);
 }
 
 Var MaskedLanguageModel::encode(Tape& tape, const ModelInput& input, const RunMode& mode,
                                 const HiddenStateVisitor& visit) const {
-    check_input(input);
+    return encode_renumbered(tape, renumbered(tape, input, mode), mode, visit);
+}
+
+Var MaskedLanguageModel::encode_renumbered(Tape& tape, const ModelInput& input, const RunMode& mode,
+                                           const HiddenStateVisitor& visit) const {
     tape.set_bfloat16_products(bfloat16_products_);
     const Tape::Mark start = tape.mark();
     Var x = embeddings(tape, input, mode);
     if (visit) visit(0, x.value());
-    for (std::int64_t layer = 0; layer < settings_.layers; ++layer) {
+    const std::int64_t last = settings_.has_enhanced_decoder() ? settings_.layers - 1 : settings_.layers;
+    for (std::int64_t layer = 0; layer < last; ++layer) {
         tape.discard(start, x);
-        x = feed_forward(tape, layer, self_attention(tape, layer, x, input, mode), input, mode);
+        const Var embedded = x;
+        x = blocks_[static_cast<std::size_t>(layer)].self_attend(tape, x, input, mode);
+        if (layer == 0 && convolution_) {
+            const Dropout dropped = dropout_at(convolution_site, settings_.hidden_dropout, mode);
+            x = convolution_->forward(tape, embedded, x, input, dropped);
+        }
         if (visit) visit(layer + 1, x.value());
     }
+    if (visit && last < settings_.layers)
+        visit(settings_.layers, blocks_.back().self_attend(tape, x, input, mode).value());
     tape.discard(start, x);
     return x;
 }
 
-Var MaskedLanguageModel::head_transform(Tape& tape, Var x) const {
-    const Var dense = linear_gelu(tape, x, tape.parameter(*transform_weight_), tape.parameter(*transform_bias_));
-    return layer_norm(tape, dense, {}, tape.parameter(*transform_gamma_), tape.parameter(*transform_beta_),
+Var MaskedLanguageModel::decode(Tape& tape, Var encoded, const ModelInput& input, Tensor rows,
+                                const RunMode& mode) const {
+    const ChosenRows chosen = rows ? choose(tape, input, rows) : ChosenRows{input.rows, input.dropout_rows};
+    Var z = rows ? gather_rows(tape, encoded, rows) : encoded;
+    for (const auto& encoding : encodings_) z = encoding->decode(tape, z, chosen.rows.positions, input);
+    if (!settings_.has_enhanced_decoder()) return z;
+    for (std::int64_t pass = 0; pass < settings_.decoder_passes; ++pass)
+        z = blocks_.back().attend_to(tape, {z, chosen.rows, chosen.dropout_rows}, encoded, input, pass, mode);
+    return z;
+}
+
+Var MaskedLanguageModel::transform(Tape& tape, Var x) const {
+    const Var activated = linear_gelu(tape, x, tape.parameter(*transform_weight_), tape.parameter(*transform_bias_));
+    return layer_norm(tape, activated, {}, tape.parameter(*transform_gamma_), tape.parameter(*transform_beta_),
                       settings_.layer_norm_epsilon);
 }
 
-Var MaskedLanguageModel::logits(Tape& tape, Var encoded, Tensor rows) const {
-    const Var selected = rows ? gather_rows(tape, encoded, rows) : encoded;
-    return linear(tape, head_transform(tape, selected), tape.parameter(*word_), tape.parameter(*decoder_bias_));
+Var MaskedLanguageModel::logits(Tape& tape, Var encoded, const ModelInput& input, Tensor rows,
+                                const RunMode& mode) const {
+    const Var decoded = decode(tape, encoded, renumbered(tape, input, mode), rows, mode);
+    return linear(tape, transform(tape, decoded), tape.parameter(*word_), tape.parameter(*decoder_bias_));
 }
 
 MaskedLoss MaskedLanguageModel::masked_lm_loss(Tape& tape, const ModelInput& input, const MaskedTargets& targets,
                                                double scale, const RunMode& mode) const {
-    const Var encoded = encode(tape, input, mode);
-    const Var transformed = head_transform(tape, gather_rows(tape, encoded, targets.rows));
-    return masked_cross_entropy(tape, transformed, tape.parameter(*word_), tape.parameter(*decoder_bias_), targets.ids,
-                                scale);
+    const ModelInput placed = renumbered(tape, input, mode);
+    const Var encoded = encode_renumbered(tape, placed, mode, {});
+    const Var decoded = decode(tape, encoded, placed, targets.rows, mode);
+    return masked_cross_entropy(tape, transform(tape, decoded), tape.parameter(*word_), tape.parameter(*decoder_bias_),
+                                targets.ids, scale);
 }
 
 }  // namespace locus

@@ -1,20 +1,32 @@
 #pragma once
-// The model: embeddings, post-LN transformer blocks, and the masked-LM head on the masked rows. BERT (Devlin et al. 2019,
-// arXiv:1810.04805) in the parametrisation and with the tensor names of Hugging Face's BertForMaskedLM.
+// The model: embeddings, post-LN transformer blocks, a mask decoder and the masked-LM head, which both see the masked rows only.
+// BERT (Devlin et al. 2019, arXiv:1810.04805) and DeBERTa (He et al. 2021, arXiv:2006.03654) in the parametrisation and with the tensor names
+// of Hugging Face's BertForMaskedLM, DebertaForMaskedLM and DebertaV2ForMaskedLM.
 //
-//   x_0 = drop(LN(word[id] + type[tt] + embed(...)))
-//   a   = LN(drop(attention(x) Wo^T + bo) + x),   x' = LN(drop(gelu(a Wi^T + bi) Wf^T + bf) + a)         for each layer
-//   t   = LN(gelu(x_N[masked] Wt^T + bt)),        logits = t word^T + bias
+//   x_0 = drop(LN((word[id] + type[tt] + embed(...)) We^T))        We only when embedding_size is not hidden
+//   x_l = block_l(x_{l-1}),  l = 1 .. N                            transformer_block.h; after the first, convolution.h where there is one
+//   z   = decode(x)[masked]                                        plain or enhanced, see below
+//   t   = LN(gelu(z Wt^T + bt)),   logits = t word^T + bias
+//
+// The plain mask decoder takes z = x_N. DeBERTa's enhanced one takes the last block again and again, n = 2 times (decoder_passes):
+//
+//   z_0 = x_{N-1} + p,   z_i = block_N(query = z_{i-1}, source = x_{N-1}),   z = z_n
+//
+// with p the rows of a table of absolute positions (position/absolute.cpp): DeBERTa says where a token stands only here, just before the
+// prediction. All passes share the weights of block N, which is used in no other way, so x_N itself is never computed.
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "model/autograd/operations.h"
 #include "model/autograd/parameter.h"
+#include "model/convolution.h"
 #include "model/model_input.h"
 #include "model/position/position_encoding.h"
 #include "model/settings.h"
+#include "model/transformer_block.h"
 
 namespace locus {
 
@@ -36,45 +48,37 @@ public:
     /// Called with (0, embeddings), (1, output of the first layer), ...
     using HiddenStateVisitor = std::function<void(std::int64_t layer, const Tensor& hidden)>;
 
-    /// Output of the last layer: [rows, hidden]. Throws ModelError for a sequence longer than an encoding takes, std::out_of_range
+    /// What the mask decoder starts from, [rows, hidden]: the output of the last layer, with an enhanced decoder that of the last but one (the
+    /// last is then computed for `visit` alone). Throws ModelError for a sequence longer than an encoding takes, std::out_of_range
     /// for an id that is not in the vocabulary.
     Var encode(Tape& tape, const ModelInput& input, const RunMode& mode, const HiddenStateVisitor& visit = {}) const;
 
-    /// Logits of selected rows: [selected, vocab]. `rows` int32, strictly increasing; absent: all rows.
-    Var logits(Tape& tape, Var encoded, Tensor rows) const;
+    /// Logits of selected rows: [selected, vocab]. `encoded` of encode() for the same input; `rows` int32, strictly increasing; absent: all.
+    Var logits(Tape& tape, Var encoded, const ModelInput& input, Tensor rows, const RunMode& mode = {}) const;
 
     /// Loss of the masked rows; scale as in masked_cross_entropy(). With a recording tape, tape.backward() then fills the gradients.
     MaskedLoss masked_lm_loss(Tape& tape, const ModelInput& input, const MaskedTargets& targets, double scale,
                               const RunMode& mode) const;
 
 private:
-    struct Layer {
-        Parameter qkv_weight, qkv_bias;                                // query, key and value, joined
-        Parameter *query_weight, *query_bias, *key_weight, *key_bias;  // parts of them
-        Parameter *attention_output_weight, *attention_output_bias, *attention_gamma, *attention_beta;
-        Parameter *intermediate_weight, *intermediate_bias;
-        Parameter *output_weight, *output_bias, *output_gamma, *output_beta;
-    };
-    // Places with a dropout mask of their own.
-    enum class Site : std::uint32_t { embeddings, attention, attention_output, output, position_table };
-
-    void declare_embeddings();
-    void declare_layer(std::int64_t layer);
+    void declare_embeddings(const std::string& prefix);
     void declare_head();
     void check_input(const ModelInput& input) const;
-    Dropout dropout_at(Site site, std::int64_t layer, const RunMode& mode) const;
+    ModelInput renumbered(Tape& tape, const ModelInput& input, const RunMode& mode) const;
 
     Var embeddings(Tape& tape, const ModelInput& input, const RunMode& mode) const;
-    Var self_attention(Tape& tape, std::int64_t layer, Var x, const ModelInput& input, const RunMode& mode) const;
-    Var feed_forward(Tape& tape, std::int64_t layer, Var x, const ModelInput& input, const RunMode& mode) const;
-    Var head_transform(Tape& tape, Var x) const;
+    Var encode_renumbered(Tape& tape, const ModelInput& input, const RunMode& mode,
+                          const HiddenStateVisitor& visit) const;
+    Var decode(Tape& tape, Var encoded, const ModelInput& input, Tensor rows, const RunMode& mode) const;
+    Var transform(Tape& tape, Var x) const;
 
     ModelSettings settings_;
     bool bfloat16_products_;
     Parameters parameters_;
-    std::vector<std::unique_ptr<PositionEncoding>> encodings_;
-    std::vector<Layer> layers_;
-    Parameter *word_ = nullptr, *token_type_ = nullptr;
+    PositionEncodings encodings_;
+    std::vector<TransformerBlock> blocks_;
+    std::optional<Convolution> convolution_;
+    Parameter *word_ = nullptr, *token_type_ = nullptr, *embedding_projection_ = nullptr;
     Parameter *embedding_gamma_ = nullptr, *embedding_beta_ = nullptr;
     Parameter *transform_weight_ = nullptr, *transform_bias_ = nullptr;
     Parameter *transform_gamma_ = nullptr, *transform_beta_ = nullptr;

@@ -18,12 +18,19 @@ struct PositionSettings {
     std::map<std::string, OptionValue> options;
 };
 
+/// A convolution over the embeddings, added to the first block's output (DeBERTa v2).
+struct ConvolutionSettings {
+    std::int64_t kernel = 0;  // taps, odd; 0: no convolution
+    std::string activation = "tanh";
+};
+
 struct ModelSettings {
     std::string architecture = "bert";
     std::int64_t layers = 4;
     std::int64_t hidden = 256;
     std::int64_t heads = 4;
     std::int64_t feed_forward = 1024;
+    std::int64_t embedding_size = 0;  // columns of the embedding tables; 0: hidden
     double hidden_dropout = 0.1;
     double attention_dropout = 0.1;
     std::int64_t max_length = 512;  // rows of a table that ends (absolute, relative_key)
@@ -31,8 +38,14 @@ struct ModelSettings {
     double layer_norm_epsilon = 1e-12;
     double initializer_range = 0.02;
     std::vector<PositionSettings> position = {{}};
+    std::string mask_decoder = "plain";
+    std::int64_t decoder_passes = 2;  // of the last block, in the enhanced decoder
+    ConvolutionSettings convolution = {};
     std::int64_t vocab_size = 0;  // from the tokenizer
     std::int64_t pad_id = 0;
+
+    std::int64_t embedding_columns() const { return embedding_size == 0 ? hidden : embedding_size; }
+    bool has_enhanced_decoder() const { return mask_decoder == "enhanced"; }
 };
 
 }  // namespace locus

@@ -69,7 +69,7 @@ std::vector<std::vector<Candidate>> predict(const MaskedLanguageModel& model, co
     Tape tape(arena);
     tape.set_recording(false);
     const Var encoded = model.encode(tape, tensors.input(), RunMode{});
-    const Tensor logits = model.logits(tape, encoded, tensors.targets().rows).value();
+    const Tensor logits = model.logits(tape, encoded, tensors.input(), tensors.targets().rows).value();
     const std::int64_t vocabulary = logits.shape[1];
     std::vector<std::vector<Candidate>> all;
     for (std::int64_t row = 0; row < logits.shape[0]; ++row) {

@@ -171,7 +171,7 @@ void run_sequences(const MaskedLanguageModel& model, RaggedRows& ragged, Arena& 
     const Var encoded = model.encode(tape, ragged.input(), RunMode{}, [&](std::int64_t layer, const Tensor& hidden) {
         output.scatter(first_hidden_tensor + static_cast<std::size_t>(layer), hidden, ragged.places);
     });
-    output.scatter(logits_tensor, model.logits(tape, encoded, {}).value(), ragged.places);
+    output.scatter(logits_tensor, model.logits(tape, encoded, ragged.input(), {}).value(), ragged.places);
 }
 
 }  // namespace

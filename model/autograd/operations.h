@@ -38,6 +38,19 @@ Var dropout(Tape& tape, Var x, const Dropout& dropout, const DropoutRows& rows);
 /// a + b: [rows, C].
 Var add(Tape& tape, Var a, Var b);
 
+/// Vectors one after the other: [sum of their lengths].
+Var concatenate(Tape& tape, std::initializer_list<Var> parts);
+
+/// A constant of zeros shaped like `like`.
+Var zeros(Tape& tape, const Tensor& like);
+
+/// tanh(x) or gelu(x) (the erf form), element by element: [rows, C].
+Var tanh(Tape& tape, Var x);
+Var gelu(Tape& tape, Var x);
+
+/// The neighbourhood of each row: [rows, C] -> [rows, C * width] (kernels/unfold.h). With linear() it is a convolution over the sequence.
+Var unfold(Tape& tape, Var x, std::int64_t width, const AttentionRows& rows);
+
 /// By how much rotary() turns each pair of channels at each position.
 struct RotaryAngles {
     Tensor positions;       // int32 [rows]

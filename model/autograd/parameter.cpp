@@ -9,17 +9,34 @@
 namespace locus {
 namespace {
 
-// Element e of parameter number n is normal number e of philox(key (seed, stream_weights), counter (e / 4, n, 0, 0)).
+// FNV-1a of the name without what stands before its first dot ("bert.", "deberta.", "cls.").
+std::uint64_t hash_of(const std::string& name) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const char c : name.substr(name.find('.') + 1)) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    return hash;
+}
+
+// Element e of a parameter is normal number e of philox(key (seed, stream_weights), counter (e / 4, hash of the name)).
 template <class T>
-void fill_normal(T* values, std::int64_t count, std::uint32_t seed, std::uint32_t number, double deviation) {
+void fill_normal(T* values, std::int64_t count, std::uint32_t seed, std::uint64_t hash, double deviation) {
+    const auto low = static_cast<std::uint32_t>(hash), high = static_cast<std::uint32_t>(hash >> 32);
     for (std::int64_t begin = 0; begin < count; begin += 4) {
-        const Philox4 bits = philox({seed, stream_weights}, {static_cast<std::uint32_t>(begin / 4), number, 0, 0});
+        const Philox4 bits = philox({seed, stream_weights}, {static_cast<std::uint32_t>(begin / 4), low, high, 0});
         const auto first = box_muller(bits[0], bits[1]);
         const auto second = box_muller(bits[2], bits[3]);
         const double four[] = {first[0], first[1], second[0], second[1]};
         for (std::int64_t e = begin; e < count && e < begin + 4; ++e) {
             values[e] = static_cast<T>(deviation * four[e - begin]);
         }
+    }
+}
+
+template <class T>
+void fill_uniform(T* values, std::int64_t count, std::uint32_t seed, std::uint64_t hash, double bound) {
+    const auto low = static_cast<std::uint32_t>(hash), high = static_cast<std::uint32_t>(hash >> 32);
+    for (std::int64_t e = 0; e < count; ++e) {
+        const Philox4 bits = philox({seed, stream_weights}, {static_cast<std::uint32_t>(e / 4), low, high, 0});
+        values[e] = static_cast<T>(bound * (2 * uniform(bits[static_cast<std::size_t>(e % 4)]) - 1));
     }
 }
 
@@ -39,14 +56,19 @@ void fill_sinusoidal(T* values, Shape shape, double deviation) {
 }
 
 template <class T>
-void fill(const Parameter& parameter, std::uint32_t seed, std::uint32_t number, double deviation) {
+void fill(const Parameter& parameter, std::uint32_t seed, double deviation) {
     T* const values = parameter.value.as<T>();
     const std::int64_t count = parameter.value.count();
     switch (parameter.initialization) {
         case Initialization::zeros: std::fill(values, values + count, T(0)); return;
         case Initialization::ones: std::fill(values, values + count, T(1)); return;
         case Initialization::sinusoidal: fill_sinusoidal(values, parameter.value.shape, deviation); return;
-        case Initialization::normal: fill_normal(values, count, seed, number, deviation);
+        case Initialization::fan_in: {
+            const double columns = static_cast<double>(count) / static_cast<double>(parameter.value.shape[0]);
+            fill_uniform(values, count, seed, hash_of(parameter.name), 1 / std::sqrt(columns));
+            return;
+        }
+        case Initialization::normal: fill_normal(values, count, seed, hash_of(parameter.name), deviation);
     }
     if (parameter.zero_row >= 0) {
         const std::int64_t columns = parameter.value.shape[-1];
@@ -92,14 +114,12 @@ void Parameters::zero_gradients() {
 }
 
 void Parameters::initialize(std::uint32_t seed, double deviation) {
-    std::uint32_t number = 0;
     for (const Parameter& parameter : list_) {
         if (dtype_ == DType::float64) {
-            fill<double>(parameter, seed, number, deviation);
+            fill<double>(parameter, seed, deviation);
         } else {
-            fill<float>(parameter, seed, number, deviation);
+            fill<float>(parameter, seed, deviation);
         }
-        ++number;
     }
 }
 
@@ -114,6 +134,13 @@ Parameter joined(const Parameter& first, const Parameter& last) {
     whole.value = Tensor(first.value.data, shape, first.value.dtype);
     whole.gradient = Tensor(first.gradient.data, shape, first.gradient.dtype);
     return whole;
+}
+
+Parameter rows_of(const Parameter& whole, std::int64_t begin, std::int64_t end) {
+    Parameter part = whole;
+    part.value = whole.value.slice(0, begin, end);
+    part.gradient = whole.gradient.slice(0, begin, end);
+    return part;
 }
 
 }  // namespace locus

@@ -12,8 +12,8 @@
 namespace locus {
 
 /// How a parameter is filled before training. sinusoidal: row i is (sin(i w_0), cos(i w_0), sin(i w_1), ...), w_c = 10000^(-2 c / columns),
-/// scaled to the deviation that normal would have.
-enum class Initialization { normal, zeros, ones, sinusoidal };
+/// scaled to the deviation that normal would have. fan_in: uniform in +-1 / sqrt(columns), as PyTorch starts a convolution.
+enum class Initialization { normal, zeros, ones, sinusoidal, fan_in };
 
 struct Parameter {
     std::string name;  // the tensor name in the checkpoint
@@ -21,6 +21,8 @@ struct Parameter {
     Initialization initialization = Initialization::normal;
     int zero_row = -1;  // this row starts at 0: padding_idx of the reference models
     bool decay = true;  // weight decay applies (not for biases and norms)
+    // DeBERTa v1's in_proj: rows stand here as [3, heads, head_dim], in files as [heads, 3, head_dim]; 0: the same in both.
+    std::int64_t heads_interleaved = 0;
 };
 
 /// Parameters lie in the order of declaration, without gaps. So parameters declared one after the other are also one larger
@@ -48,8 +50,8 @@ public:
     Tensor gradients() const { return Tensor(gradients_.data(), {count_}, dtype_); }
     void zero_gradients();
 
-    /// Fills every parameter by its Initialization: normal(0, deviation) from Philox keyed by (seed, place in the list), so
-    /// that two models of one seed share what they have in common.
+    /// Fills every parameter by its Initialization: normal(0, deviation) from Philox keyed by the seed and the name after its first dot, so
+    /// that two models of one seed share what they have in common, whatever else is in them.
     void initialize(std::uint32_t seed, double deviation);
 
 private:
@@ -61,5 +63,8 @@ private:
 
 /// Parameters declared one after the other, first..last, as one: a view with the first axes added up.
 Parameter joined(const Parameter& first, const Parameter& last);
+
+/// Rows begin .. end - 1 of a parameter: a view.
+Parameter rows_of(const Parameter& whole, std::int64_t begin, std::int64_t end);
 
 }  // namespace locus

@@ -1,6 +1,8 @@
-// absolute: a learned table, one row per position, added to the embeddings. BERT's encoding.
+// absolute: a learned table, one row per position, added to the embeddings (BERT) or just before the prediction.
 //
 //   formula        x_i = word[id_i] + type[t_i] + p_i,   p = position_embeddings [max_length, hidden], i = 0 .. max_length - 1
+//                  site: input adds it there; site: output adds it to what the mask decoder starts from instead: the last layer's output, or,
+//                  with mask_decoder: enhanced, the query of DeBERTa's decoder. That decoder gets these rows with site: input as well
 //   parameters     max_length * hidden
 //   cost           one row added per token; nothing in attention
 //   property       the only encoding here that can tell "position 7" as such; knows nothing of distances
@@ -19,7 +21,7 @@
 //                  "the token before" is one rotation for all rows instead of a step to be learned for each: small models find it sooner
 //   gradients      flow into the rows that a position is made of
 //   source         Devlin et al. 2019, arXiv:1810.04805. hier: Su Jianlin, kexue.fm/archives/7947 (2020). interp: for tables as
-//                  Chen et al. 2023, arXiv:2306.15595, do for angles.
+//                  Chen et al. 2023, arXiv:2306.15595, do for angles. Output: He et al. 2021, arXiv:2006.03654, section 3.2
 #include <algorithm>
 #include <array>
 
@@ -38,16 +40,18 @@ struct Mixture {
 
 class Absolute : public PositionEncoding {
 public:
-    Absolute(const ModelSettings& model, Initialization initial, std::string beyond, double hier_alpha)
-        : length_(model.max_length),
-          hidden_(model.hidden),
+    Absolute(const ModelSettings& model, bool at_input, Initialization initial, std::string beyond, double hier_alpha)
+        : at_input_(at_input),
+          at_decoder_(!at_input || model.has_enhanced_decoder()),
+          length_(model.max_length),
+          columns_(at_input ? model.embedding_columns() : model.hidden),
           deviation_(model.initializer_range),
           initial_(initial),
           beyond_(std::move(beyond)),
           hier_alpha_(hier_alpha) {}
 
     void declare_embedding_parameters(Parameters& parameters, const std::string& prefix) override {
-        table_ = &parameters.declare(prefix + "position_embeddings.weight", {length_, hidden_}, initial_);
+        table_ = &parameters.declare(prefix + "position_embeddings.weight", {length_, columns_}, initial_);
     }
 
     std::int64_t longest_sequence() const override {
@@ -56,13 +60,22 @@ public:
     }
 
     Var embed(Tape& tape, Var x, const ModelInput& input) const override {
-        const Var table = tape.parameter(*table_);
-        if (input.longest <= length_) return embedding(tape, {{.table = table, .ids = input.rows.positions}}, x);
-        if (beyond_ == "random") return embed_with_random_rows(tape, table, x, input);
-        return embed_mixtures(tape, table, x, input);
+        return at_input_ ? add_rows(tape, x, input.rows.positions, input.longest) : x;
+    }
+
+    Var decode(Tape& tape, Var x, Tensor positions, const ModelInput& input) const override {
+        return at_decoder_ ? add_rows(tape, x, positions, input.longest) : x;
     }
 
 private:
+    // x + the vector of each row's position, in a batch whose longest sequence has `longest` tokens.
+    Var add_rows(Tape& tape, Var x, Tensor positions, std::int64_t longest) const {
+        const Var table = tape.parameter(*table_);
+        if (longest <= length_) return embedding(tape, {{.table = table, .ids = positions}}, x);
+        if (beyond_ == "random") return add_random_rows(tape, table, x, positions, longest);
+        return add_mixtures(tape, table, x, positions, longest);
+    }
+
     Mixture mixture(std::int64_t i, std::int64_t longest) const {
         const auto row = [](std::int64_t index) { return static_cast<std::int32_t>(index); };
         if (beyond_ == "interp") {
@@ -81,16 +94,16 @@ private:
         return {{row(i / length_), row(i % length_), 0}, {a / (1 - a), 1, -a * a / (1 - a) - a}};
     }
 
-    Var embed_mixtures(Tape& tape, Var table, Var x, const ModelInput& input) const {
-        const std::int64_t rows = input.ids.count();
+    Var add_mixtures(Tape& tape, Var table, Var x, Tensor positions, std::int64_t longest) const {
+        const std::int64_t rows = positions.count();
         std::array<Tensor, 3> ids, weights;
         for (std::size_t n = 0; n < 3; ++n) {
             ids[n] = tape.allocate({rows}, DType::int32);
             weights[n] = tape.allocate({rows}, DType::float64);
         }
-        const std::int32_t* const position = input.rows.positions.as<std::int32_t>();
+        const std::int32_t* const position = positions.as<std::int32_t>();
         for (std::int64_t r = 0; r < rows; ++r) {
-            const Mixture mixed = mixture(position[r], input.longest);
+            const Mixture mixed = mixture(position[r], longest);
             for (std::size_t n = 0; n < 3; ++n) {
                 ids[n].as<std::int32_t>()[r] = mixed.row[n];
                 weights[n].as<double>()[r] = mixed.weight[n];
@@ -104,13 +117,13 @@ private:
     }
 
     // The trained table and, as a second one, rows that were never trained; each position takes one of them with weight 1.
-    Var embed_with_random_rows(Tape& tape, Var table, Var x, const ModelInput& input) const {
-        const std::int64_t rows = input.ids.count();
-        const Tensor fresh = random_rows(tape, input.longest - length_, x.value().dtype);
+    Var add_random_rows(Tape& tape, Var table, Var x, Tensor positions, std::int64_t longest) const {
+        const std::int64_t rows = positions.count();
+        const Tensor fresh = random_rows(tape, longest - length_, x.value().dtype);
         const Tensor trained_ids = tape.allocate({rows}, DType::int32), fresh_ids = tape.allocate({rows}, DType::int32);
         const Tensor is_trained = tape.allocate({rows}, DType::float64),
                      is_fresh = tape.allocate({rows}, DType::float64);
-        const std::int32_t* const position = input.rows.positions.as<std::int32_t>();
+        const std::int32_t* const position = positions.as<std::int32_t>();
         for (std::int64_t r = 0; r < rows; ++r) {
             const bool beyond = position[r] >= length_;
             trained_ids.as<std::int32_t>()[r] = beyond ? 0 : position[r];
@@ -126,18 +139,18 @@ private:
 
     // Row k belongs to position length_ + k, whatever the batch: philox key (0, stream_positions), counter (channel / 2, k, 0, 0).
     Tensor random_rows(Tape& tape, std::int64_t count, DType dtype) const {
-        const Tensor fresh = tape.allocate({count, hidden_}, dtype);
+        const Tensor fresh = tape.allocate({count, columns_}, dtype);
         for (std::int64_t k = 0; k < count; ++k) {
-            for (std::int64_t channel = 0; channel < hidden_; channel += 2) {
+            for (std::int64_t channel = 0; channel < columns_; channel += 2) {
                 const Philox4 bits = philox({0, stream_positions}, {static_cast<std::uint32_t>(channel / 2),
                                                                     static_cast<std::uint32_t>(k), 0, 0});
                 const auto normal = box_muller(bits[0], bits[1]);
-                for (std::int64_t c = channel; c < std::min(channel + 2, hidden_); ++c) {
+                for (std::int64_t c = channel; c < std::min(channel + 2, columns_); ++c) {
                     const double value = deviation_ * normal[static_cast<std::size_t>(c - channel)];
                     if (dtype == DType::float64) {
-                        fresh.as<double>()[k * hidden_ + c] = value;
+                        fresh.as<double>()[k * columns_ + c] = value;
                     } else {
-                        fresh.as<float>()[k * hidden_ + c] = static_cast<float>(value);
+                        fresh.as<float>()[k * columns_ + c] = static_cast<float>(value);
                     }
                 }
             }
@@ -145,7 +158,8 @@ private:
         return fresh;
     }
 
-    std::int64_t length_, hidden_;
+    bool at_input_, at_decoder_;
+    std::int64_t length_, columns_;
     double deviation_;
     Initialization initial_;
     std::string beyond_;
@@ -157,8 +171,13 @@ std::unique_ptr<PositionEncoding> make_absolute(const ModelSettings& model, cons
     const double alpha = std::get<double>(position.options.at("hier_alpha"));
     if (!(alpha > 0.0 && alpha < 0.5))
         throw ModelError("model.position.hier_alpha of absolute must lie between 0 and 0.5");
+    const bool at_input = std::get<std::string>(position.options.at("site")) == "input";
+    if ((!at_input || model.has_enhanced_decoder()) && model.embedding_columns() != model.hidden && at_input)
+        throw ModelError(
+            "model.position: absolute at the input and mask_decoder: enhanced share one table, so model.embedding_size "
+            "must be model.hidden");
     const bool waves = std::get<std::string>(position.options.at("initial")) == "sinusoidal";
-    return std::make_unique<Absolute>(model, waves ? Initialization::sinusoidal : Initialization::normal,
+    return std::make_unique<Absolute>(model, at_input, waves ? Initialization::sinusoidal : Initialization::normal,
                                       std::get<std::string>(position.options.at("beyond")), alpha);
 }
 
@@ -167,7 +186,11 @@ std::unique_ptr<PositionEncoding> make_absolute(const ModelSettings& model, cons
 EncodingEntry absolute_encoding() {
     return {.name = "absolute",
             .summary = "a learned table, one row per position, added to the embeddings (BERT)",
-            .options = {{.name = "initial",
+            .options = {{.name = "site",
+                         .initial = std::string("input"),
+                         .choices = {"input", "output"},
+                         .help = "where the rows are added"},
+                        {.name = "initial",
                          .initial = std::string("normal"),
                          .choices = {"normal", "sinusoidal"},
                          .help = "what the rows are before training"},

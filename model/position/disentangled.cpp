@@ -55,11 +55,11 @@ public:
         same_sequence_.resize(table_rows_.size());
     }
 
-    void declare_embedding_parameters(Parameters& parameters, const std::string& prefix) override {
+    void declare_encoder_parameters(Parameters& parameters, const std::string& prefix) override {
         table_ = &parameters.declare(prefix + "rel_embeddings.weight", {2 * options_.span(), hidden_});
         if (!options_.table_norm) return;
-        gamma_ = &parameters.declare(prefix + "rel_embeddings.LayerNorm.weight", {hidden_}, Initialization::ones);
-        beta_ = &parameters.declare(prefix + "rel_embeddings.LayerNorm.bias", {hidden_}, Initialization::zeros);
+        gamma_ = &parameters.declare(prefix + "LayerNorm.weight", {hidden_}, Initialization::ones);
+        beta_ = &parameters.declare(prefix + "LayerNorm.bias", {hidden_}, Initialization::zeros);
     }
 
     void declare_layer_parameters(Parameters& parameters, const std::string& prefix) override {

@@ -65,11 +65,13 @@ void check_pair(const EncodingEntry& first, const EncodingEntry& second) {
 
 // The empty defaults of the hooks: an encoding overrides those that it needs.
 void PositionEncoding::declare_embedding_parameters(Parameters&, const std::string&) {}
+void PositionEncoding::declare_encoder_parameters(Parameters&, const std::string&) {}
 void PositionEncoding::declare_layer_parameters(Parameters&, const std::string&) {}
+ModelInput PositionEncoding::renumber(Tape&, const ModelInput& input, const RunMode&) const { return input; }
 Var PositionEncoding::embed(Tape&, Var x, const ModelInput&) const { return x; }
 Var PositionEncoding::rotate(Tape&, Var x, std::int64_t, Tensor, const ModelInput&) const { return x; }
 void PositionEncoding::relate(Tape&, const LayerContext&, const ModelInput&, AttentionScore&) const {}
-Var PositionEncoding::decode(Tape&, Var query, const ModelInput&) const { return query; }
+Var PositionEncoding::decode(Tape&, Var x, Tensor, const ModelInput&) const { return x; }
 
 const EncodingEntry* find_encoding(std::string_view name) {
     for (const EncodingEntry& entry : encoding_registry()) {
@@ -86,8 +88,17 @@ PositionSettings default_position(std::string_view encoding) {
     return position;
 }
 
-std::vector<std::unique_ptr<PositionEncoding>> make_encodings(const ModelSettings& settings) {
-    std::vector<std::unique_ptr<PositionEncoding>> encodings;
+void complete_positions(ModelSettings& settings) {
+    std::vector<PositionSettings>& list = settings.position;
+    const auto is = [](const char* name) { return [name](const PositionSettings& p) { return p.encoding == name; }; };
+    if (!settings.has_enhanced_decoder() || std::any_of(list.begin(), list.end(), is("absolute"))) return;
+    list.erase(std::remove_if(list.begin(), list.end(), is("none")), list.end());
+    list.push_back(default_position("absolute"));
+    list.back().options["site"] = std::string("output");
+}
+
+PositionEncodings make_encodings(const ModelSettings& settings) {
+    PositionEncodings encodings;
     for (std::size_t n = 0; n < settings.position.size(); ++n) {
         const PositionSettings& position = settings.position[n];
         const EncodingEntry& entry = known_encoding(position.encoding);

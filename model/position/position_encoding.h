@@ -3,13 +3,13 @@
 //
 // An encoding acts at up to four places, each a hook with an empty default:
 //
-//     embed    add to, or run over, the input embeddings         x [rows, hidden] -> [rows, hidden]
+//     embed    add to, or run over, the input embeddings         x [rows, embedding_size] -> the same
 //     rotate   turn queries and keys                              x [rows, C] -> [rows, C], its first columns turned
 //     relate   tables, buckets and biases inside the score        terms of AttentionScore (kernels/attention.h has the equation)
-//     decode   what the mask decoder adds to its query            [rows, hidden]
+//     decode   add to what the mask decoder starts from           x [rows, hidden] -> the same
 //
 // and promises the longest sequence it takes. A model holds a list of encodings: embedding terms add, rotations apply one after the other, score
-// terms add.
+// terms add. Before all of them, renumber() may give the tokens other positions.
 //
 // To add one: a file in this folder that defines an EncodingEntry, a line in registry.cpp, a YAML in configs/position/, a row in
 // tests/model/position/encodings_test.cpp.
@@ -41,17 +41,21 @@ public:
     PositionEncoding& operator=(const PositionEncoding&) = delete;
     virtual ~PositionEncoding() = default;
 
-    /// Where an encoding's parameters stand among the model's: called once while the embeddings are declared, once per layer while that
-    /// layer's attention is declared. `prefix` is the tensor-name prefix, such as "bert.embeddings." or
-    /// "bert.encoder.layer.3.attention.self.".
+    /// Where an encoding's parameters stand among the model's: with the embeddings; with the encoder, for what its layers share; with each
+    /// layer's attention. Called in this order, the last once per layer. `prefix` begins the tensor names: "bert.embeddings.",
+    /// "bert.encoder.", "bert.encoder.layer.3.attention.self.".
     virtual void declare_embedding_parameters(Parameters& parameters, const std::string& prefix);
+    virtual void declare_encoder_parameters(Parameters& parameters, const std::string& prefix);
     virtual void declare_layer_parameters(Parameters& parameters, const std::string& prefix);
 
+    /// The batch with the positions that all hooks and all attentions of this step are to see.
+    virtual ModelInput renumber(Tape& tape, const ModelInput& input, const RunMode& mode) const;
     virtual Var embed(Tape& tape, Var x, const ModelInput& input) const;
     /// `columns`: how many of x's first columns are heads of queries or keys; `positions` of its rows, int32 [rows].
     virtual Var rotate(Tape& tape, Var x, std::int64_t columns, Tensor positions, const ModelInput& input) const;
     virtual void relate(Tape& tape, const LayerContext& layer, const ModelInput& input, AttentionScore& score) const;
-    virtual Var decode(Tape& tape, Var query, const ModelInput& input) const;
+    /// `positions` of x's rows, int32 [rows].
+    virtual Var decode(Tape& tape, Var x, Tensor positions, const ModelInput& input) const;
 
     /// Sequences may not be longer than this; 0: any length.
     virtual std::int64_t longest_sequence() const { return 0; }
@@ -73,13 +77,20 @@ struct EncodingEntry {
     std::string_view summary;  // one line
     std::vector<EncodingOption> options;
     std::vector<ScoreTerm> terms = {};  // that it sets; no two encodings of a model may set the same one
+    /// Options whose initial value depends on the rest of the model; absent: none.
+    std::map<std::string, OptionValue> (*defaults)(const ModelSettings& model) = nullptr;
     /// Throws ModelError naming the option when a value is out of range.
     std::unique_ptr<PositionEncoding> (*make)(const ModelSettings& model, const PositionSettings& position);
 };
 
+using PositionEncodings = std::vector<std::unique_ptr<PositionEncoding>>;
+
 /// The encodings of a model, one per entry of settings.position. Throws ModelError for an unknown name or option, and for two encodings that
 /// cannot be in one model.
-std::vector<std::unique_ptr<PositionEncoding>> make_encodings(const ModelSettings& settings);
+PositionEncodings make_encodings(const ModelSettings& settings);
+
+/// The enhanced mask decoder needs absolute positions: adds the learned table, at the output only, to a list that has none.
+void complete_positions(ModelSettings& settings);
 
 /// All encodings, in the order of the documentation.
 const std::vector<EncodingEntry>& encoding_registry();

@@ -25,7 +25,7 @@ public:
     T5Bias(const ModelSettings& model, std::int64_t buckets, std::int64_t max_distance)
         : heads_(model.heads), buckets_(buckets), max_distance_(max_distance) {}
 
-    void declare_embedding_parameters(Parameters& parameters, const std::string& prefix) override {
+    void declare_encoder_parameters(Parameters& parameters, const std::string& prefix) override {
         table_ = &parameters.declare(prefix + "relative_attention_bias.weight", {buckets_, heads_});
     }
 

@@ -21,7 +21,7 @@ std::vector<int> buckets_by_distance(const PositionSettings& position, std::int3
     const ModelSettings settings = small_settings("t5_bias");
     Parameters parameters(DType::float64);
     const auto encoding = find_encoding("t5_bias")->make(settings, position);
-    encoding->declare_embedding_parameters(parameters, "");
+    encoding->declare_encoder_parameters(parameters, "");
     parameters.allocate();
     const Tensor table = parameters.find("relative_attention_bias.weight")->value;
     for (std::int64_t n = 0; n < table.count(); ++n) {
