@@ -1,8 +1,9 @@
 #pragma once
 // Models as Hugging Face folders have them: config.json and tensor names.
 //
-// Checkpoints that every release of `transformers` represents exactly (BERT with the learned absolute table) carry its model_type "bert"; all
-// others carry "locus", so that AutoModel refuses them instead of loading them wrongly. Our own keys stand under "locus".
+// Checkpoints that `transformers` computes exactly carry its model_type: "bert" with the learned absolute table (every release has it), "deberta"
+// and "deberta-v2" with a plain mask decoder. All others carry "locus", so that AutoModel refuses them instead of loading them wrongly;
+// scripts/locus_model.py runs them in PyTorch. Our own keys stand under "locus".
 
 #include <string>
 #include <string_view>
@@ -22,10 +23,16 @@ ModelSettings settings_from_hugging_face(std::string_view config_json);
 /// What to do with a tensor of a file whose name is not a parameter's.
 enum class ForeignTensor { unknown, tied_copy, ignored };
 
-/// The parameter name that `name` in a file of `transformers` stands for ("LayerNorm.gamma" -> "LayerNorm.weight", a missing "bert."
-/// prefix is added), or the name itself.
+/// The parameter name that `name` in a file of `transformers` or of DeBERTa's authors stands for ("LayerNorm.gamma" -> "LayerNorm.weight",
+/// "lm_predictions.lm_head.bias" -> "cls.predictions.bias", a missing "bert." or "deberta." prefix is added), or the name itself.
 std::string parameter_name(std::string_view name, const ModelSettings& settings);
-/// Tied copies (cls.predictions.decoder.*), buffers (position_ids) and heads that a masked LM does not have (pooler, seq_relationship).
+/// Tied copies (cls.predictions.decoder.*), buffers (position_ids), heads that a masked LM does not have (pooler, seq_relationship,
+/// mask_predictions), and position tables that the model does not read.
 ForeignTensor classify_foreign(std::string_view name, const ModelSettings& settings);
+
+/// Copies a parameter's rows into the order of files, or back (Parameter::heads_interleaved): row (part, head, d) of [3, heads, head_dim] is row
+/// (head, part, d) of [heads, 3, head_dim]. `from` and `to` are [3 hidden, hidden] and do not overlap.
+void interleave_heads(const Tensor& from, const Tensor& to, std::int64_t heads);
+void stack_heads(const Tensor& from, const Tensor& to, std::int64_t heads);
 
 }  // namespace locus

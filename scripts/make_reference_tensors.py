@@ -43,12 +43,8 @@ ADAMW = dict(lr=1e-3, betas=(0.9, 0.98), eps=1e-6)
 WEIGHT_DECAY, CLIP = 0.01, 1.0
 
 
-def make_model(position_type):
-    """A float32 model whose weights are large enough that attention is far from uniform."""
-    options = {} if position_type == "absolute" else {"position_embedding_type": position_type}
-    config = BertConfig(**SIZES, **options, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, pad_token_id=0,
-                        attn_implementation="eager")
-    model = BertForMaskedLM(config).float().eval()
+def perturb(model):
+    """Weights large enough that attention is far from uniform, every bias and norm away from 0 and 1."""
     generator = torch.Generator().manual_seed(20)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -59,25 +55,33 @@ def make_model(position_type):
                 parameter.copy_(0.1 * noise)
             else:
                 parameter.copy_(0.25 * noise)
+
+
+def make_model(position_type):
+    options = {} if position_type == "absolute" else {"position_embedding_type": position_type}
+    config = BertConfig(**SIZES, **options, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, pad_token_id=0,
+                        attn_implementation="eager")
+    model = BertForMaskedLM(config).float().eval()
+    perturb(model)
     model.tie_weights()
     return model
 
 
-def make_batch(generator, left_padding):
+def make_batch(generator, left_padding, length=LENGTH, vocabulary=SIZES["vocab_size"], types=SIZES["type_vocab_size"]):
     """Row 0 is full, row 1 is padded on the right, row 2 (if asked) on the left; about a third of the rest is masked."""
     def draw(low, high, *shape):
         return torch.randint(low, high, shape, generator=generator)
 
-    original = draw(FIRST_ORDINARY_ID, SIZES["vocab_size"], BATCH, LENGTH)
-    attention = torch.ones(BATCH, LENGTH, dtype=torch.int64)
-    attention[1, LENGTH - int(draw(1, 5, 1)):] = 0
+    original = draw(FIRST_ORDINARY_ID, vocabulary, BATCH, length)
+    attention = torch.ones(BATCH, length, dtype=torch.int64)
+    attention[1, length - int(draw(1, length // 2, 1)):] = 0
     if left_padding:
-        attention[2, :3] = 0
-    chosen = (torch.rand(BATCH, LENGTH, generator=generator) < 0.3) & (attention == 1)
-    chosen[:, 5] = True  # at least one per row
-    ids = torch.where(chosen & (torch.rand(BATCH, LENGTH, generator=generator) < 0.8), MASK_ID, original)
+        attention[2, :length // 3] = 0
+    chosen = (torch.rand(BATCH, length, generator=generator) < 0.3) & (attention == 1)
+    chosen[:, length // 2] = True  # at least one per row
+    ids = torch.where(chosen & (torch.rand(BATCH, length, generator=generator) < 0.8), MASK_ID, original)
     return {"input_ids": torch.where(attention == 1, ids, 0), "attention_mask": attention,
-            "token_type_ids": draw(0, SIZES["type_vocab_size"], BATCH, LENGTH),
+            "token_type_ids": draw(0, types, BATCH, length),
             "labels": torch.where(chosen, original, -100)}
 
 

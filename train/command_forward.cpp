@@ -88,7 +88,7 @@ ForwardInput read_input(const SafetensorsFile& file, const ModelSettings& settin
     input.types = read_optional(file, "token_type_ids", input.ids, 0);
     check_range(file, "input_ids", input.ids, settings.vocab_size);
     check_range(file, "attention_mask", input.mask, 2);
-    check_range(file, "token_type_ids", input.types, settings.token_types);
+    check_range(file, "token_type_ids", input.types, std::max<std::int64_t>(settings.token_types, 1));
     return input;
 }
 

@@ -157,10 +157,18 @@ private:
             throw FileError(
                 fmt::format("{}: '{}' is there twice, under two spellings", folder_.string(), parameter.name));
         try {
-            copy_stored(stored, name, parameter.value);
+            copy_values(stored, name, parameter);
         } catch (const FileError& error) {
             throw FileError(fmt::format("{}: {}", folder_.string(), error.what()));
         }
+    }
+
+    static void copy_values(const StoredTensor& stored, const std::string& name, Parameter& parameter) {
+        if (parameter.heads_interleaved == 0) return copy_stored(stored, name, parameter.value);
+        const Buffer buffer(static_cast<std::size_t>(parameter.value.bytes()));
+        const Tensor interleaved(buffer.data(), parameter.value.shape, parameter.value.dtype);
+        copy_stored(stored, name, interleaved);
+        stack_heads(interleaved, parameter.value, parameter.heads_interleaved);
     }
 
     // A file may have the tied tensor under both names, or only under the copy's; two different ones would be another model.
@@ -254,12 +262,25 @@ void load_weights(const fs::path& model_folder, MaskedLanguageModel& model) {
     WeightLoader(folder, model).load();
 }
 
-void save_model(const fs::path& folder, MaskedLanguageModel& model, const Tokenizer& tokenizer) {
+void save_weights(const fs::path& folder, const MaskedLanguageModel& model) {
     std::vector<NamedTensor> tensors;
-    for (const Parameter& parameter : model.parameters().all()) tensors.push_back({parameter.name, parameter.value});
+    std::vector<Buffer> reordered;
+    for (const Parameter& parameter : model.parameters().all()) {
+        Tensor value = parameter.value;
+        if (parameter.heads_interleaved > 0) {
+            reordered.emplace_back(static_cast<std::size_t>(value.bytes()));
+            value.data = reordered.back().data();
+            interleave_heads(parameter.value, value, parameter.heads_interleaved);
+        }
+        tensors.push_back({parameter.name, value});
+    }
     // transformers refuses a file that does not say which framework its tensors are for.
     write_safetensors(folder / weights_file, tensors, {{"format", "pt"}});
     write_file(folder / config_file, hugging_face_config(model.settings()));
+}
+
+void save_model(const fs::path& folder, MaskedLanguageModel& model, const Tokenizer& tokenizer) {
+    save_weights(folder, model);
     tokenizer.save(folder);
 }
 

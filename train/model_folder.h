@@ -28,7 +28,10 @@ LoadedModel load_model(const std::filesystem::path& model, DType dtype = DType::
 /// Copies the weights of MODEL into `model` (init_from). Tensors are matched by name; all must fit. Throws as load_model().
 void load_weights(const std::filesystem::path& model_folder, MaskedLanguageModel& model);
 
-/// Writes model.safetensors, config.json and the tokenizer's files into `folder`, which exists.
+/// Writes model.safetensors and config.json into `folder`, which exists.
+void save_weights(const std::filesystem::path& folder, const MaskedLanguageModel& model);
+
+/// The same, and the tokenizer's files.
 void save_model(const std::filesystem::path& folder, MaskedLanguageModel& model, const Tokenizer& tokenizer);
 
 }  // namespace locus

@@ -62,6 +62,9 @@ struct RotaryAngles {
 /// x with its first `columns` turned, heads of head_dim each: [rows, C] (kernels/rotary.h).
 Var rotary(Tape& tape, Var x, std::int64_t columns, const RotaryAngles& angles);
 
+/// scale * a[a_rows[n]] . b[b_rows[n]] for each head: [heads, n] from a, b [entries, heads * head_dim] and row numbers int32 [n].
+Var row_products(Tape& tape, Var a, Tensor a_rows, Var b, Tensor b_rows, std::int64_t heads, double scale);
+
 /// x^T: [rows, C] -> [C, rows].
 Var transpose(Tape& tape, Var x);
 

@@ -14,6 +14,7 @@
 // To add one: a file in this folder that defines an EncodingEntry, a line in registry.cpp, a YAML in configs/position/, a row in
 // tests/model/position/encodings_test.cpp.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -77,8 +78,8 @@ struct EncodingEntry {
     std::string_view summary;  // one line
     std::vector<EncodingOption> options;
     std::vector<ScoreTerm> terms = {};  // that it sets; no two encodings of a model may set the same one
-    /// Options whose initial value depends on the rest of the model; absent: none.
-    std::map<std::string, OptionValue> (*defaults)(const ModelSettings& model) = nullptr;
+    /// Initial values that depend on the rest of the model and on options that were given; absent: none do.
+    std::map<std::string, OptionValue> (*defaults)(const ModelSettings& model, const PositionSettings& given) = nullptr;
     /// Throws ModelError naming the option when a value is out of range.
     std::unique_ptr<PositionEncoding> (*make)(const ModelSettings& model, const PositionSettings& position);
 };

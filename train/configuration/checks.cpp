@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -80,6 +81,13 @@ void check_tokenizer(const Check& check) {
 
 void check_masking(const Check& check) {
     const MaskingSettings& masking = check.settings.data.masking;
+    if (check.given.usable({"data.masking.unit"}) && check.given.has("data.masking.longest_span") &&
+        masking.unit != "span") {
+        check.tell(
+            {"data.masking.longest_span"},
+            fmt::format("data.masking.longest_span has no effect with data.masking.unit {}; remove it, or write span",
+                        masking.unit));
+    }
     if (!check.given.usable({"data.masking.mask", "data.masking.random", "data.masking.keep"})) return;
     const double sum = masking.mask + masking.random + masking.keep;
     if (std::abs(sum - 1.0) <= 1e-6) return;
@@ -96,6 +104,53 @@ void check_shape(const Check& check) {
                fmt::format("model.hidden {} is not a multiple of model.heads {}", model.hidden, model.heads));
 }
 
+/// What DeBERTa does unlike BERT, where the configuration does not say otherwise. A model of train.init_from has brought its own.
+void complete_architecture(const Check& check) {
+    ModelSettings& model = check.settings.model;
+    if (model.architecture == "bert" || !check.settings.train.init_from.empty()) return;
+    if (!check.given.has("model.position")) model.position = {default_position("disentangled")};
+    if (!check.given.has("model.mask_decoder")) model.mask_decoder = "enhanced";
+    if (!check.given.has("model.token_types")) model.token_types = 0;
+    if (!check.given.has("model.layer_norm_epsilon")) model.layer_norm_epsilon = 1e-7;
+}
+
+void check_decoder(const Check& check) {
+    const ModelSettings& model = check.settings.model;
+    if (!check.given.usable({"model.mask_decoder", "model.decoder_passes", "model.layers"})) return;
+    if (model.has_enhanced_decoder() && model.layers < 2) {
+        check.tell({"model.mask_decoder", "model.layers", "model.architecture"},
+                   "model.mask_decoder enhanced reads the last layer but one, and model.layers is 1; write plain, or "
+                   "more layers");
+    }
+    if (!model.has_enhanced_decoder() && check.given.has("model.decoder_passes")) {
+        check.tell({"model.decoder_passes"},
+                   "model.decoder_passes has no effect with model.mask_decoder plain; remove it, or write enhanced");
+    }
+    const ConvolutionSettings& convolution = model.convolution;
+    if (!check.given.usable({"model.convolution.kernel", "model.convolution.activation"})) return;
+    if (convolution.kernel > 0 && convolution.kernel % 2 == 0)
+        check.tell({"model.convolution.kernel"},
+                   fmt::format("model.convolution.kernel {} must be odd", convolution.kernel));
+    if (convolution.kernel == 0 && check.given.has("model.convolution.activation"))
+        check.tell({"model.convolution.activation"},
+                   "model.convolution.activation has no effect without model.convolution.kernel");
+}
+
+/// Options that were not given, where their initial value depends on the rest of the model.
+void complete_options(const Check& check, std::size_t number) {
+    const ModelSettings& model = check.settings.model;
+    PositionSettings& position = check.settings.model.position[number];
+    if (position.options.empty()) position = default_position(position.encoding);
+    const bool from_model = !check.given.has("model.position") && !check.settings.train.init_from.empty();
+    const EncodingEntry& entry = *find_encoding(position.encoding);
+    if (from_model || entry.defaults == nullptr) return;
+    static const std::set<std::string> nothing;
+    const auto& all = check.given.encoding_options;
+    const std::set<std::string>& given = number < all.size() ? all[number] : nothing;
+    for (const auto& [name, value] : entry.defaults(model, position))
+        if (given.count(name) == 0) position.options[name] = value;
+}
+
 /// Asks each encoding for its promise, which also checks its options.
 void check_positions(const Check& check) {
     ModelSettings& model = check.settings.model;
@@ -105,9 +160,10 @@ void check_positions(const Check& check) {
             {"model.position", "model.hidden", "model.heads", "model.max_length", "data.sequence_length"}))
         return;
     if (model.hidden % model.heads != 0) return;
+    complete_positions(model);
     for (std::size_t i = 0; i < model.position.size(); ++i) {
-        PositionSettings& position = model.position[i];
-        if (position.options.empty()) position = default_position(position.encoding);
+        complete_options(check, i);
+        const PositionSettings& position = model.position[i];
         const Place place = i < check.given.encodings.size() ? check.given.encodings[i] : check.given.whole;
         try {
             const std::int64_t longest = find_encoding(position.encoding)->make(model, position)->longest_sequence();
@@ -182,6 +238,8 @@ void check_and_complete(Settings& settings, const std::string& stem, const Given
     check_tokenizer(check);
     check_masking(check);
     check_shape(check);
+    complete_architecture(check);
+    check_decoder(check);
     check_positions(check);
     complete_schedule(check);
     check_training(check);

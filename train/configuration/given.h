@@ -15,6 +15,7 @@ struct GivenKeys {
     std::map<std::string, Place> places;  // of keys and sections, by path
     std::set<std::string> unusable;       // keys whose value could not be read
     std::vector<Place> encodings;         // of each position encoding
+    std::vector<std::set<std::string>> encoding_options;  // that each position encoding gives
     Place whole;                          // the configuration itself
 
     bool has(const std::string& path) const { return places.count(path) > 0; }

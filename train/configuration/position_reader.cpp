@@ -1,6 +1,7 @@
 #include "train/configuration/position_reader.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
 
 #include <fmt/format.h>
@@ -51,6 +52,23 @@ const EncodingEntry* known_encoding(const std::string& name, const Place& place,
     return nullptr;
 }
 
+/// A list for a text option is its items with bars between them, as in [c2p, p2c] for c2p|p2c; in the order of the choices.
+bool join_list(const YamlNode& node, const EncodingOption& option, std::string& text) {
+    if (node.kind != YamlNode::Kind::sequence || !std::holds_alternative<std::string>(option.initial)) return false;
+    std::vector<std::string> items;
+    for (const YamlNode& item : node.items) {
+        if (item.kind != YamlNode::Kind::scalar) return false;
+        items.push_back(item.text);
+    }
+    std::sort(items.begin(), items.end());
+    do {
+        text = fmt::format("{}", fmt::join(items, "|"));
+        if (std::find(option.choices.begin(), option.choices.end(), text) != option.choices.end()) return true;
+    } while (std::next_permutation(items.begin(), items.end()));
+    if (items.empty()) text = "none";
+    return true;
+}
+
 bool read_entry(const EncodingEntry& encoding, const YamlEntry& entry, PositionSettings& position, Mistakes& mistakes) {
     const std::string path = fmt::format("model.position.{}", entry.key);
     const auto option = std::find_if(encoding.options.begin(), encoding.options.end(),
@@ -59,18 +77,19 @@ bool read_entry(const EncodingEntry& encoding, const YamlEntry& entry, PositionS
         mistakes.add(entry.place, fmt::format("{}: {}", path, explain_unknown_option(position.encoding, entry.key)));
         return false;
     }
-    if (entry.value.kind != YamlNode::Kind::scalar) {
+    std::string text = entry.value.text;
+    if (entry.value.kind != YamlNode::Kind::scalar && !join_list(entry.value, *option, text)) {
         mistakes.add(entry.value.place,
                      fmt::format("{}: expects a single value, not {}", path, entry.value.kind_name()));
         return false;
     }
-    const std::string error = read_option(*option, entry.value.text, position.options[entry.key]);
+    const std::string error = read_option(*option, text, position.options[entry.key]);
     if (error.empty()) return true;
     mistakes.add(entry.value.place, fmt::format("{}: {}", path, error));
     return false;
 }
 
-bool read_one(const YamlNode& node, PositionSettings& position, Mistakes& mistakes) {
+bool read_one(const YamlNode& node, PositionSettings& position, std::set<std::string>& given, Mistakes& mistakes) {
     const bool named = node.kind == YamlNode::Kind::scalar;
     YamlNode copy = node;
     const YamlNode* name = named ? &node : copy.find("encoding");
@@ -85,7 +104,9 @@ bool read_one(const YamlNode& node, PositionSettings& position, Mistakes& mistak
     position = default_position(name->text);
     bool good = true;
     for (const YamlEntry& entry : node.entries) {
-        if (entry.key != "encoding") good = read_entry(*encoding, entry, position, mistakes) && good;
+        if (entry.key == "encoding") continue;
+        good = read_entry(*encoding, entry, position, mistakes) && good;
+        given.insert(entry.key);
     }
     return good;
 }
@@ -118,10 +139,11 @@ bool read_position(const YamlNode& node, std::vector<PositionSettings>& position
     const std::vector<YamlNode> items = list ? node.items : std::vector<YamlNode>{node};
     positions.clear();
     given.encodings.clear();
+    given.encoding_options.clear();
     bool good = true;
     for (const YamlNode& item : items) {
         PositionSettings position;
-        good = read_one(item, position, mistakes) && good;
+        good = read_one(item, position, given.encoding_options.emplace_back(), mistakes) && good;
         positions.push_back(std::move(position));
         given.encodings.push_back(item.place);
     }

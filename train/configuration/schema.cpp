@@ -76,21 +76,32 @@ void add_data(Keys& keys, DataSettings& data) {
 }
 
 void add_model(Keys& keys, ModelSettings& model) {
-    keys.push_back({"model.architecture", &model.architecture, one_of({"bert"}), "names and defaults of the tensors"});
+    keys.push_back({"model.architecture", &model.architecture, one_of({"bert", "deberta", "deberta-v2"}),
+                    "names of the tensors, and defaults"});
     keys.push_back({"model.layers", &model.layers, between(1, 1000), "transformer blocks"});
     keys.push_back({"model.hidden", &model.hidden, between(1, 65536), "width; a multiple of heads"});
     keys.push_back({"model.heads", &model.heads, between(1, 1024), "attention heads"});
     keys.push_back({"model.feed_forward", &model.feed_forward, between(1, 1'048'576), "width inside a block"});
+    keys.push_back({"model.embedding_size", &model.embedding_size, between(0, 65536),
+                    "columns of the embedding tables; 0: hidden"});
     keys.push_back(
         {"model.dropout.hidden", &model.hidden_dropout, below_one(), "after embeddings, attention, feed-forward"});
     keys.push_back({"model.dropout.attention", &model.attention_dropout, below_one(), "on the attention weights"});
     keys.push_back({"model.max_length", &model.max_length, between(1, 1'048'576), "rows of a position table"});
-    keys.push_back({"model.token_types", &model.token_types, between(1, 1024), "token types (segments)"});
+    keys.push_back({"model.token_types", &model.token_types, between(0, 1024), "token types (segments)"});
     keys.push_back({"model.layer_norm_epsilon", &model.layer_norm_epsilon, above(0), "inside the square root"});
     keys.push_back(
         {"model.initializer_range", &model.initializer_range, above(0), "standard deviation of fresh weights"});
     keys.push_back(
         {"model.position", &model.position, any(), "a position encoding with its options, or a list of them"});
+    keys.push_back({"model.mask_decoder", &model.mask_decoder, one_of({"plain", "enhanced"}),
+                    "enhanced: DeBERTa's, which decodes the masked rows with absolute positions"});
+    keys.push_back({"model.decoder_passes", &model.decoder_passes, between(1, 64),
+                    "of the last block, in the enhanced mask decoder"});
+    keys.push_back({"model.convolution.kernel", &model.convolution.kernel, between(0, 63),
+                    "taps over the embeddings, beside the first block, odd; 0: none"});
+    keys.push_back({"model.convolution.activation", &model.convolution.activation, one_of({"tanh", "gelu"}),
+                    "of the convolution"});
 }
 
 void add_train(Keys& keys, TrainSettings& train) {

@@ -18,6 +18,9 @@ bool is_written(const ConfigurationKey& key, const Settings& settings) {
     if (key.path == "data.tokenizer.path") return !settings.data.tokenizer.path.empty();
     if (key.section() == "data.tokenizer")
         return settings.data.tokenizer.path.empty() && settings.train.init_from.empty();
+    if (key.path == "data.masking.longest_span") return settings.data.masking.unit == "span";
+    if (key.path == "model.decoder_passes") return settings.model.has_enhanced_decoder();
+    if (key.path == "model.convolution.activation") return settings.model.convolution.kernel > 0;
     if (key.path == "train.init_from") return !settings.train.init_from.empty();
     return true;
 }
