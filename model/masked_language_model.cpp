@@ -120,6 +120,15 @@ std::int64_t MaskedLanguageModel::longest_sequence() const {
     return longest;
 }
 
+std::vector<std::string> MaskedLanguageModel::untrained_rows(std::int64_t length) const {
+    std::vector<std::string> found;
+    for (std::size_t n = 0; n < encodings_.size(); ++n) {
+        const std::string rows = encodings_[n]->untrained_rows(length);
+        if (!rows.empty()) found.push_back(settings_.position[n].encoding + ": " + rows);
+    }
+    return found;
+}
+
 void MaskedLanguageModel::check_input(const ModelInput& input) const {
     const std::int64_t limit = longest_sequence();
     if (limit == 0 || input.longest <= limit) return;

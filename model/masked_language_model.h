@@ -45,6 +45,10 @@ public:
     /// The longest sequence that the model takes; 0: any.
     std::int64_t longest_sequence() const;
 
+    /// For a warning: "disentangled: rows 0 to 384 and 640 to 1023 of rel_embeddings" for each encoding with rows that sequences of `length` tokens
+    /// never reach.
+    std::vector<std::string> untrained_rows(std::int64_t length) const;
+
     /// Called with (0, embeddings), (1, output of the first layer), ...
     using HiddenStateVisitor = std::function<void(std::int64_t layer, const Tensor& hidden)>;
 

@@ -101,6 +101,12 @@ void report_start(const Settings& settings, const PreparedData& data, const Mask
     for (const std::string& warning : corpus_warnings(*data.train_shards, *data.tokenizer, settings.data)) {
         log_warning(warning);
     }
+    for (const std::string& rows : model.untrained_rows(length)) {
+        log_warning(fmt::format(
+            "{} are not reached by sequences of {} tokens and stay as they begin: longer text will meet "
+            "untrained rows; raise data.sequence_length, or lower model.max_length or the encoding's distance",
+            rows, length));
+    }
     log_line(fmt::format("plan: {} steps of {} x {} sequences, {:.2f} epochs", train.steps, train.gradient_accumulation,
                          train.batch_size,
                          static_cast<double>(train.steps * train.batch_size * train.gradient_accumulation) /

@@ -166,7 +166,7 @@ void TrainingRun::check_first_loss(double loss) const {
     if (std::abs(loss - expected) < 0.1 * expected) return;
     log_warning(fmt::format(
         "the loss of the untrained model is {:.3f}, more than 10% away from ln({}) = {:.3f}; likely causes: "
-        "model.initializer_range is far from 0.02, or the vocabulary is not that of the text",
+        "model.initializer_range does not suit model.hidden, or the vocabulary is not that of the text",
         loss, parts_.model.settings().vocab_size, expected));
 }
 

@@ -59,6 +59,12 @@ public:
         return beyond_ == "hier" ? length_ * length_ : 0;
     }
 
+    std::string untrained_rows(std::int64_t length) const override {
+        std::vector<bool> reached(static_cast<std::size_t>(length_));
+        for (std::int64_t i = 0; i < std::min(length, length_); ++i) reached[static_cast<std::size_t>(i)] = true;
+        return describe_unreached(reached, "position_embeddings");
+    }
+
     Var embed(Tape& tape, Var x, const ModelInput& input) const override {
         return at_input_ ? add_rows(tape, x, input.rows.positions, input.longest) : x;
     }

@@ -85,6 +85,13 @@ public:
         own.query_bias = &parameters.declare(query + ".bias", {hidden_}, Initialization::zeros);
     }
 
+    std::string untrained_rows(std::int64_t length) const override {
+        if (options_.max_distance <= length) return {};
+        std::vector<bool> reached(table_rows_.size());
+        for (std::int64_t r = 1 - length; r < length; ++r) reached[static_cast<std::size_t>(row(r))] = true;
+        return describe_unreached(reached, "rel_embeddings");
+    }
+
     void relate(Tape& tape, const LayerContext& layer, const ModelInput&, AttentionScore& score) const override {
         score.scale /= std::sqrt(1.0 + options_.terms());
         if (options_.terms() == 0) return;

@@ -72,6 +72,7 @@ Var PositionEncoding::embed(Tape&, Var x, const ModelInput&) const { return x; }
 Var PositionEncoding::rotate(Tape&, Var x, std::int64_t, Tensor, const ModelInput&) const { return x; }
 void PositionEncoding::relate(Tape&, const LayerContext&, const ModelInput&, AttentionScore&) const {}
 Var PositionEncoding::decode(Tape&, Var x, Tensor, const ModelInput&) const { return x; }
+std::string PositionEncoding::untrained_rows(std::int64_t) const { return {}; }
 
 const EncodingEntry* find_encoding(std::string_view name) {
     for (const EncodingEntry& entry : encoding_registry()) {
@@ -95,6 +96,18 @@ void complete_positions(ModelSettings& settings) {
     list.erase(std::remove_if(list.begin(), list.end(), is("none")), list.end());
     list.push_back(default_position("absolute"));
     list.back().options["site"] = std::string("output");
+}
+
+std::string describe_unreached(const std::vector<bool>& reached, const std::string& name) {
+    std::string text;
+    for (std::size_t row = 0; row < reached.size(); ++row) {
+        if (reached[row]) continue;
+        const std::size_t first = row;
+        while (row + 1 < reached.size() && !reached[row + 1]) ++row;
+        text += (text.empty() ? "rows " : " and ") + std::to_string(first);
+        if (row > first) text += " to " + std::to_string(row);
+    }
+    return text.empty() ? text : text + " of " + name;
 }
 
 PositionEncodings make_encodings(const ModelSettings& settings) {

@@ -60,6 +60,10 @@ public:
 
     /// Sequences may not be longer than this; 0: any length.
     virtual std::int64_t longest_sequence() const { return 0; }
+
+    /// Rows of its tables that sequences of `length` tokens never reach, so that training on them leaves these rows as they began: "rows 0 to 384
+    /// and 640 to 1023 of rel_embeddings". Empty: none.
+    virtual std::string untrained_rows(std::int64_t length) const;
 };
 
 /// An option of an encoding, as its file declares it: the YAML key, what it may be, and what it means.
@@ -92,6 +96,9 @@ PositionEncodings make_encodings(const ModelSettings& settings);
 
 /// The enhanced mask decoder needs absolute positions: adds the learned table, at the output only, to a list that has none.
 void complete_positions(ModelSettings& settings);
+
+/// "rows 0 to 2 and 7 of NAME" for the rows that are not reached; empty when all are.
+std::string describe_unreached(const std::vector<bool>& reached, const std::string& name);
 
 /// All encodings, in the order of the documentation.
 const std::vector<EncodingEntry>& encoding_registry();

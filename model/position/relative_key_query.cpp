@@ -10,6 +10,8 @@
 //   extrapolation  beyond: clip (default) gives every distance past the table its outermost row; beyond: error refuses the sequence, as
 //                  Hugging Face does by an index error
 //   source         Huang et al. 2020, arXiv:2009.13658, method 4
+#include <algorithm>
+
 #include "model/position/position_encoding.h"
 
 namespace locus {
@@ -27,6 +29,13 @@ public:
     }
 
     std::int64_t longest_sequence() const override { return clip_ ? 0 : length_; }
+
+    std::string untrained_rows(std::int64_t length) const override {
+        std::vector<bool> reached(row_of_distance_.size());
+        const std::int64_t reach = std::min(length, length_) - 1;
+        for (std::int64_t r = -reach; r <= reach; ++r) reached[static_cast<std::size_t>(r + length_ - 1)] = true;
+        return describe_unreached(reached, "distance_embedding");
+    }
 
     void relate(Tape& tape, const LayerContext& layer, const ModelInput&, AttentionScore& score) const override {
         const Var table = tape.parameter(*tables_[static_cast<std::size_t>(layer.number)]);

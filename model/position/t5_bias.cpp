@@ -29,6 +29,13 @@ public:
         table_ = &parameters.declare(prefix + "relative_attention_bias.weight", {buckets_, heads_});
     }
 
+    std::string untrained_rows(std::int64_t length) const override {
+        std::vector<bool> reached(static_cast<std::size_t>(buckets_));
+        for (std::int64_t d = 1 - length; d < length; ++d) reached[static_cast<std::size_t>(bucket(d))] = true;
+        reached[static_cast<std::size_t>(buckets_ / 2)] = true;  // distance 0 to the right, which no pair has
+        return describe_unreached(reached, "relative_attention_bias");
+    }
+
     void relate(Tape& tape, const LayerContext&, const ModelInput& input, AttentionScore& score) const override {
         const std::int64_t reach = input.longest - 1;
         const Tensor bucket_of_distance = tape.allocate({2 * reach + 1}, DType::int32);

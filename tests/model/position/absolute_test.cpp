@@ -121,7 +121,9 @@ TEST(Absolute, GradientsFlowIntoTheRowsThatAPositionIsMadeOf) {
         const auto model = perturbed_model(settings);
         const RaggedBatch batch({7, 2}, 11);
         SCOPED_TRACE(beyond);
-        const auto f = [&](Tape& tape) { return model->logits(tape, model->encode(tape, batch.input, {}), batch.input, {}); };
+        const auto f = [&](Tape& tape) {
+            return model->logits(tape, model->encode(tape, batch.input, {}), batch.input, {});
+        };
         testing::expect_gradients_match(model->parameters(), f, testing::key_biases(*model));
     }
 }

@@ -105,7 +105,9 @@ TEST(Disentangled, SharedProjectionsAndTheNormAddNoMatrixAndHaveGradients) {
     const auto model = testing::perturbed_model(settings);
     EXPECT_EQ(model->parameters().find("bert.encoder.layer.0.attention.self.pos_proj.weight"), nullptr);
     const RaggedBatch batch({8, 3}, 11);
-    const auto f = [&](Tape& tape) { return model->logits(tape, model->encode(tape, batch.input, {}), batch.input, {}); };
+    const auto f = [&](Tape& tape) {
+        return model->logits(tape, model->encode(tape, batch.input, {}), batch.input, {});
+    };
     testing::expect_gradients_match(model->parameters(), f);  // the key bias too: positions give it influence
 }
 
