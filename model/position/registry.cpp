@@ -12,6 +12,7 @@ EncodingEntry t5_bias_encoding();
 EncodingEntry alibi_encoding();
 EncodingEntry rope_encoding();
 EncodingEntry disentangled_encoding();
+EncodingEntry shaw_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
     // clang-format off
@@ -25,6 +26,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         alibi_encoding(),
         rope_encoding(),
         disentangled_encoding(),
+        shaw_encoding(),
     };
     // clang-format on
     return registry;

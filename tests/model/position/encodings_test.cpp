@@ -36,6 +36,8 @@ const Row rows[] = {
      [](const ModelSettings& s) {
          return 2 * s.max_length * s.hidden + s.layers * (2 * s.hidden * s.hidden + s.hidden);
      }},
+    {"shaw", true, false, true,
+     [](const ModelSettings& s) { return s.layers * 2 * (2 * 16 + 1) * (s.hidden / s.heads); }},
 };
 
 class Encodings : public ::testing::TestWithParam<Row> {};
@@ -52,7 +54,9 @@ TEST(EncodingTable, HasARowForEveryEncoding) {
 TEST_P(Encodings, GradientsOfAWholeModelMatchCentralDifferences) {
     const auto model = perturbed_model(small_settings(GetParam().encoding));
     const RaggedBatch batch({5, 1, 3}, 11);
-    const auto f = [&](Tape& tape) { return model->logits(tape, model->encode(tape, batch.input, {}), batch.input, {}); };
+    const auto f = [&](Tape& tape) {
+        return model->logits(tape, model->encode(tape, batch.input, {}), batch.input, {});
+    };
     testing::expect_gradients_match(model->parameters(), f, testing::key_biases(*model));
 }
 
@@ -64,7 +68,9 @@ TEST_P(Encodings, GradientsWithDropoutMatchCentralDifferences) {
     const auto model = perturbed_model(settings);
     const RaggedBatch batch({4, 2}, 11);
     const RunMode mode = {.training = true, .seed = 3, .step = 17};
-    const auto f = [&](Tape& tape) { return model->logits(tape, model->encode(tape, batch.input, mode), batch.input, {}, mode); };
+    const auto f = [&](Tape& tape) {
+        return model->logits(tape, model->encode(tape, batch.input, mode), batch.input, {}, mode);
+    };
     testing::expect_gradients_match(model->parameters(), f, testing::key_biases(*model));
 }
 
