@@ -62,6 +62,9 @@ struct RotaryAngles {
 /// x with its first `columns` turned, heads of head_dim each: [rows, C] (kernels/rotary.h).
 Var rotary(Tape& tape, Var x, std::int64_t columns, const RotaryAngles& angles);
 
+/// A falling function of the distance, as a bias: [heads, 2 reach + 1]; a and p [1 or 2 sides, heads] (kernels/kerple.h).
+Var kerple_bias(Tape& tape, Var a, Var p, bool power, std::int64_t reach);
+
 /// x^T: [rows, C] -> [C, rows].
 Var transpose(Tape& tape, Var x);
 

@@ -13,6 +13,7 @@ EncodingEntry alibi_encoding();
 EncodingEntry rope_encoding();
 EncodingEntry disentangled_encoding();
 EncodingEntry shaw_encoding();
+EncodingEntry kerple_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
     // clang-format off
@@ -27,6 +28,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         rope_encoding(),
         disentangled_encoding(),
         shaw_encoding(),
+        kerple_encoding(),
     };
     // clang-format on
     return registry;

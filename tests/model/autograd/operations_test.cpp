@@ -106,6 +106,16 @@ TEST(Operations, RotaryGradients) {
     }
 }
 
+TEST(Operations, KerpleBiasGradients) {
+    for (const bool power : {false, true}) {
+        for (const std::int64_t sides : {1, 2}) {
+            Inputs in({{"a", {sides, 3}}, {"p", {sides, 3}}});
+            testing::expect_gradients_match(in.parameters,
+                                            [&](Tape& t) { return kerple_bias(t, in(t, "a"), in(t, "p"), power, 4); });
+        }
+    }
+}
+
 TEST(Operations, GatherRowsGradients) {
     Inputs in({{"x", {6, 3}}, {"w", {2, 3}}});
     std::vector<std::int32_t> rows = {0, 2, 5};
