@@ -65,6 +65,23 @@ Var rotary(Tape& tape, Var x, std::int64_t columns, const RotaryAngles& angles);
 /// A falling function of the distance, as a bias: [heads, 2 reach + 1]; a and p [1 or 2 sides, heads] (kernels/kerple.h).
 Var kerple_bias(Tape& tape, Var a, Var p, bool power, std::int64_t reach);
 
+/// A small network by distance: x [distances], w1 [hidden] or [hidden, 1], b1 [hidden], w2 [heads, hidden].
+struct BiasNetworkInputs {
+    Var x, w1, b1, w2;
+};
+
+/// w2 max(0, w1 x + b1), or ceiling / (1 + exp(-that)): [heads, distances] (kernels/bias_network.h).
+Var bias_network(Tape& tape, const BiasNetworkInputs& in, double ceiling = 0);
+
+/// What c and t of FIRE are multiples of, and whether its distances have a sign.
+struct FireShape {
+    double slope = 1, threshold = 1;
+    bool is_signed = true;
+};
+
+/// FIRE's distances in a batch whose longest sequence has `longest` tokens: [2 longest - 1]; c and t [1] (kernels/fire.h).
+Var fire_distances(Tape& tape, Var c, Var t, const FireShape& shape, std::int64_t longest);
+
 /// x^T: [rows, C] -> [C, rows].
 Var transpose(Tape& tape, Var x);
 

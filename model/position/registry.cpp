@@ -14,6 +14,7 @@ EncodingEntry rope_encoding();
 EncodingEntry disentangled_encoding();
 EncodingEntry shaw_encoding();
 EncodingEntry kerple_encoding();
+EncodingEntry fire_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
     // clang-format off
@@ -29,6 +30,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         disentangled_encoding(),
         shaw_encoding(),
         kerple_encoding(),
+        fire_encoding(),
     };
     // clang-format on
     return registry;

@@ -116,6 +116,34 @@ TEST(Operations, KerpleBiasGradients) {
     }
 }
 
+TEST(Operations, BiasNetworkGradients) {
+    Inputs in({{"x", {9}}, {"w1", {7, 1}}, {"b1", {7}}, {"w2", {3, 7}}});
+    for (const double ceiling : {0.0, 16.0}) {
+        testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+            return bias_network(t, {in(t, "x"), in(t, "w1"), in(t, "b1"), in(t, "w2")}, ceiling);
+        });
+    }
+}
+
+TEST(Operations, FireDistancesGradients) {
+    Inputs in({{"c", {1}}, {"t", {1}}});
+    double* const values = in.parameters.values().as<double>();
+    for (const double c : {0.7, -1.3}) {
+        for (const double t : {1.1, -0.9}) {
+            values[0] = c;
+            values[1] = t;
+            const auto f = [&](bool is_signed, std::int64_t longest) {
+                return [&in, is_signed, longest](Tape& tape) {
+                    return fire_distances(tape, in(tape, "c"), in(tape, "t"), {0.1, 8, is_signed}, longest);
+                };
+            };
+            testing::expect_gradients_match(in.parameters, f(true, 5));
+            testing::expect_gradients_match(in.parameters, f(false, 5));
+            testing::expect_gradients_match(in.parameters, f(true, 20), {"t"});  // longer than the threshold
+        }
+    }
+}
+
 TEST(Operations, GatherRowsGradients) {
     Inputs in({{"x", {6, 3}}, {"w", {2, 3}}});
     std::vector<std::int32_t> rows = {0, 2, 5};

@@ -39,6 +39,7 @@ const Row rows[] = {
     {"shaw", true, false, true,
      [](const ModelSettings& s) { return s.layers * 2 * (2 * 16 + 1) * (s.hidden / s.heads); }},
     {"kerple", true, true, true, [](const ModelSettings& s) { return 2 * 2 * s.heads; }},
+    {"fire", true, true, true, [](const ModelSettings& s) { return 32 * (s.heads + 2) + 2; }},
 };
 
 class Encodings : public ::testing::TestWithParam<Row> {};
