@@ -15,6 +15,7 @@ EncodingEntry disentangled_encoding();
 EncodingEntry shaw_encoding();
 EncodingEntry kerple_encoding();
 EncodingEntry fire_encoding();
+EncodingEntry transformer_xl_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
     // clang-format off
@@ -31,6 +32,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         shaw_encoding(),
         kerple_encoding(),
         fire_encoding(),
+        transformer_xl_encoding(),
     };
     // clang-format on
     return registry;

@@ -40,6 +40,8 @@ const Row rows[] = {
      [](const ModelSettings& s) { return s.layers * 2 * (2 * 16 + 1) * (s.hidden / s.heads); }},
     {"kerple", true, true, true, [](const ModelSettings& s) { return 2 * 2 * s.heads; }},
     {"fire", true, true, true, [](const ModelSettings& s) { return 32 * (s.heads + 2) + 2; }},
+    {"transformer_xl", true, true, true,
+     [](const ModelSettings& s) { return s.layers * s.hidden * s.hidden + 2 * s.hidden; }},
 };
 
 class Encodings : public ::testing::TestWithParam<Row> {};
