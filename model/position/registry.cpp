@@ -16,6 +16,7 @@ EncodingEntry shaw_encoding();
 EncodingEntry kerple_encoding();
 EncodingEntry fire_encoding();
 EncodingEntry transformer_xl_encoding();
+EncodingEntry log_cpb_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
     // clang-format off
@@ -33,6 +34,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         kerple_encoding(),
         fire_encoding(),
         transformer_xl_encoding(),
+        log_cpb_encoding(),
     };
     // clang-format on
     return registry;

@@ -42,6 +42,7 @@ const Row rows[] = {
     {"fire", true, true, true, [](const ModelSettings& s) { return 32 * (s.heads + 2) + 2; }},
     {"transformer_xl", true, true, true,
      [](const ModelSettings& s) { return s.layers * s.hidden * s.hidden + 2 * s.hidden; }},
+    {"log_cpb", true, true, true, [](const ModelSettings& s) { return 512 * (s.heads + 2); }},
 };
 
 class Encodings : public ::testing::TestWithParam<Row> {};
