@@ -101,6 +101,11 @@ struct RelativeTerm {
     Tensor row_of_distance;  // as in RelativeTable
 };
 
+/// AttentionChannels as variables: [rows of the queries, heads * channels] and [rows of the keys, heads * channels].
+struct ChannelTerm {
+    Var query, key;
+};
+
 /// AttentionTerms with variables.
 struct AttentionScore {
     DType dtype = DType::float32;  // of everything that takes part
@@ -108,10 +113,13 @@ struct AttentionScore {
     RelativeTerm key_table, query_table, value_table;
     Var content_bias, position_bias;                    // [heads, head_dim]
     std::array<Var, max_attention_biases> biases = {};  // [heads, 2 reach + 1]
+    std::array<ChannelTerm, max_attention_channels> channels = {};
     std::int64_t window = 0;
 
     /// One more bias by distance. Throws std::logic_error beyond max_attention_biases.
     void add_bias(Var bias);
+    /// More channels of the queries and the keys. Throws std::logic_error beyond max_attention_channels.
+    void add_channels(Var query, Var key);
 };
 
 /// The attention of kernels/attention.h: [q_rows, heads * head_dim].

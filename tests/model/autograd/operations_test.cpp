@@ -217,6 +217,10 @@ TEST(Operations, AttentionWithEveryTermGradients) {
                {"v", {2, 3}},
                {"bias", {2, 5}},
                {"bias2", {2, 3}},
+               {"a", {11, 4}},
+               {"b", {11, 4}},
+               {"a2", {11, 2}},
+               {"b2", {11, 2}},
                {"w", {12, 12}}});
     testing::expect_gradients_match(in.parameters, [&](Tape& t) {
         const Var q = in(t, "q"), kv = linear(t, in(t, "kv"), in(t, "w"));
@@ -228,6 +232,8 @@ TEST(Operations, AttentionWithEveryTermGradients) {
         score.content_bias = in(t, "u");
         score.position_bias = in(t, "v");
         score.biases = {in(t, "bias"), in(t, "bias2")};
+        score.add_channels(in(t, "a"), in(t, "b"));
+        score.add_channels(in(t, "a2"), in(t, "b2"));
         const auto attend = [&](Var from) {
             return attention(t, {from, 0}, {kv, 0}, {kv, 6}, c.heads, c.head_dim, c.batch.input.rows,
                              c.batch.input.rows, score);
