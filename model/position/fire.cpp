@@ -1,7 +1,7 @@
 // fire: a small network turns the distance, as a share of the longest one, into a bias per head. Functional interpolation.
 //
 //   formula        score(i,j) = q_i . k_j / sqrt(head_dim) + f_h( x(j - i) ),   f_h(x) = sum_m w2[h, m] max(0, w1_m x + b1_m)
-//                  x(d) = sign(d) psi(|d|) / ( psi(max(n - 1, t)) + 1e-6 ),   psi(s) = ln(1 + |c| s),  n the longest sequence of the batch
+//                  x(d) = sign(d) psi(|d|) / ( psi(max(n - 1, t)) + 1e-6 ),   psi(s) = ln(1 + |c| s),  n - 1 the longest distance in the batch
 //   shapes         w1 = position_bias.hidden.weight [hidden_units, 1], b1 [hidden_units]; w2 = position_bias.output.weight [heads, hidden_units];
 //                  c = slope * position_bias.slope, t = |threshold * position_bias.threshold|, both parameters [1] starting at 1.
 //                  For all layers, or for each layer if per_layer
@@ -15,6 +15,8 @@
 //                  in an encoder that would give early and late tokens different rulers, and a short distance from the right end none at
 //                  all, so here all pairs share the longest distance. threshold 0: model.max_length
 //   source         Li et al. 2024, arXiv:2310.04418
+#include <algorithm>
+
 #include "model/error.h"
 #include "model/position/position_encoding.h"
 
@@ -41,7 +43,7 @@ public:
     void relate(Tape& tape, const LayerContext& layer, const ModelInput& input, AttentionScore& score) const override {
         const Network& own = networks_[options_.per_layer ? static_cast<std::size_t>(layer.number) : 0];
         const Var x = fire_distances(tape, tape.parameter(*own.slope), tape.parameter(*own.threshold), options_.shape,
-                                     input.longest);
+                                     longest_distance(input) + 1);
         score.add_bias(bias_network(
             tape,
             {.x = x, .w1 = tape.parameter(*own.w1), .b1 = tape.parameter(*own.b1), .w2 = tape.parameter(*own.w2)}));
@@ -51,6 +53,18 @@ private:
     struct Network {
         const Parameter *slope, *threshold, *w1, *b1, *w2;
     };
+
+    // Between tokens of one sequence: positions need not begin at 0.
+    static std::int64_t longest_distance(const ModelInput& input) {
+        const auto *const begin = input.rows.offsets.as<std::int32_t>(), *const positions =
+                                                                             input.rows.positions.as<std::int32_t>();
+        std::int64_t longest = 0;
+        for (std::int64_t s = 0; s + 1 < input.rows.offsets.count(); ++s) {
+            if (begin[s] == begin[s + 1]) continue;
+            longest = std::max<std::int64_t>(longest, positions[begin[s + 1] - 1] - positions[begin[s]]);
+        }
+        return longest;
+    }
 
     void declare(Parameters& parameters, const std::string& prefix) {
         const std::int64_t hidden = options_.hidden_units;
