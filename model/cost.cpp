@@ -17,12 +17,15 @@ std::string part_of(const std::string& name) {
     return "feed-forward";
 }
 
-// Products of a row with a table of vectors by distance.
-std::int64_t table_terms(const ModelSettings& settings) {
+// Products of a row with a table of vectors by distance, and with the vectors of the positions, in units of q . k for all pairs. A tile's
+// band of distances is about twice as wide as the tile.
+std::int64_t position_products(const ModelSettings& settings) {
     std::int64_t count = 0;
     for (const PositionSettings& position : settings.position) {
         for (const ScoreTerm term : find_encoding(position.encoding)->terms) {
-            count += term == ScoreTerm::key_table || term == ScoreTerm::query_table || term == ScoreTerm::value_table;
+            if (term == ScoreTerm::key_table || term == ScoreTerm::query_table || term == ScoreTerm::value_table)
+                count += 2;
+            if (term == ScoreTerm::position_product) ++count;
         }
     }
     return count;
@@ -62,8 +65,7 @@ double forward_flops(const ModelSettings& settings, std::int64_t tokens, std::in
     const double hidden = static_cast<double>(settings.hidden), wide = static_cast<double>(settings.feed_forward);
     const double length = static_cast<double>(sequence_length), vocabulary = static_cast<double>(settings.vocab_size);
     const double linear = 8 * hidden * hidden + 4 * hidden * wide;
-    // A tile's band of distances is about twice as wide as the tile, hence 4 S H per table as in a dense product of twice the keys.
-    const double attention = 4 * length * hidden + 4 * length * hidden * static_cast<double>(table_terms(settings));
+    const double attention = 2 * length * hidden * static_cast<double>(2 + position_products(settings));
     const double head = 2 * hidden * hidden + 2 * hidden * vocabulary;
     return static_cast<double>(tokens) * static_cast<double>(settings.layers) * (linear + attention) +
            static_cast<double>(masked) * head;

@@ -17,6 +17,7 @@ EncodingEntry kerple_encoding();
 EncodingEntry fire_encoding();
 EncodingEntry transformer_xl_encoding();
 EncodingEntry log_cpb_encoding();
+EncodingEntry tupe_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
     // clang-format off
@@ -35,6 +36,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         fire_encoding(),
         transformer_xl_encoding(),
         log_cpb_encoding(),
+        tupe_encoding(),
     };
     // clang-format on
     return registry;
