@@ -52,6 +52,7 @@ const Row rows[] = {
     {"log_cpb", true, true, true, [](const ModelSettings& s) { return 512 * (s.heads + 2); }},
     {"tupe", true, true, false,
      [](const ModelSettings& s) { return (s.max_length + 2 + 2 * s.hidden) * s.hidden + s.heads; }},
+    {"shape", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }, "absolute"},
 };
 
 class Encodings : public ::testing::TestWithParam<Row> {};
