@@ -18,6 +18,7 @@ EncodingEntry fire_encoding();
 EncodingEntry transformer_xl_encoding();
 EncodingEntry log_cpb_encoding();
 EncodingEntry tupe_encoding();
+EncodingEntry randomized_encoding();
 EncodingEntry shape_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
@@ -38,6 +39,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         transformer_xl_encoding(),
         log_cpb_encoding(),
         tupe_encoding(),
+        randomized_encoding(),
         shape_encoding(),
     };
     // clang-format on

@@ -52,6 +52,7 @@ const Row rows[] = {
     {"log_cpb", true, true, true, [](const ModelSettings& s) { return 512 * (s.heads + 2); }},
     {"tupe", true, true, false,
      [](const ModelSettings& s) { return (s.max_length + 2 + 2 * s.hidden) * s.hidden + s.heads; }},
+    {"randomized", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }, "absolute"},
     {"shape", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }, "absolute"},
 };
 
