@@ -47,10 +47,10 @@ struct ForwardMemory {
 
     ForwardMemory(Cutter& cutter, const Pass<T>& pass) {
         const int64_t keys = round_up(pass.longest_k(), k_tile), width = pass.terms.width;
-        k = cutter.cut<T>(keys * width);
-        k_transposed = cutter.cut<T>(keys * pass.terms.head_dim);
+        k = cutter.cut<T>(keys * pass.terms.content_width);
+        k_transposed = cutter.cut<T>(keys * pass.terms.content_dim);
         value = cutter.cut<T>(keys * width);
-        q_content = cutter.cut<T>(q_tile * width);
+        q_content = cutter.cut<T>(q_tile * pass.terms.content_width);
         q_position = cutter.cut<T>(q_tile * width);
         out = cutter.cut<T>(q_tile * width);
         s = cutter.cut<T>(TileShape<T>::count);
@@ -98,13 +98,13 @@ void softmax_tile(const Pass<T>& pass, const Place& place, const ForwardMemory<T
 
 template <class T>
 void forward_tile(const Pass<T>& pass, const Place& place, const ForwardMemory<T>& memory) {
-    const int64_t width = pass.terms.width;
+    const int64_t width = pass.terms.width, content_width = pass.terms.content_width;
     T* const s = memory.s + TileShape<T>::first;
     score_tile(s, memory.other + TileShape<T>::transposed_first, pass, place,
-               ScoreOperands<T>{{memory.q_content, width},
+               ScoreOperands<T>{{memory.q_content, content_width},
                                 {memory.q_position, width},
-                                {memory.k + place.j0 * width, width},
-                                {memory.k_transposed + place.j0 * pass.terms.head_dim, k_tile}});
+                                {memory.k + place.j0 * content_width, content_width},
+                                {memory.k_transposed + place.j0 * pass.terms.content_dim, k_tile}});
     softmax_tile(pass, place, memory, s);
     const Rows<T> out{memory.out, width};
     const Tile<const T> p{s, TileShape<T>::stride, 1};
@@ -140,17 +140,25 @@ void forward_task(const AttentionForward& args, const Pass<T>& pass, const Forwa
     const Sequence& sequence = *task.sequence;
     const HeadRows<const T> q(args.q), k(args.k), value(args.value);
     const HeadRows<T> out(args.out);
-    const auto of_head = [&](const T* x) { return x == nullptr ? nullptr : x + task.head * terms.head_dim; };
+    const int64_t head = task.head, head_dim = terms.head_dim;
+    const auto of_head = [&](const T* x) { return x == nullptr ? nullptr : x + head * head_dim; };
+    const Rows<T> keys{memory.k, terms.content_width}, queries{memory.q_content, terms.content_width};
     if (sequence.k_count > 0) {
-        pack_rows(memory.k, k.of(sequence.k_begin, task.head), sequence.k_count, terms);
-        pack_rows(memory.value, value.of(sequence.k_begin, task.head), sequence.k_count, terms);
-        pack_transposed(memory.k_transposed, Rows<const T>{memory.k, terms.width}, sequence.k_count, terms.head_dim);
+        pack_rows(keys, k.of(sequence.k_begin, head), sequence.k_count, head_dim);
+        pack_channels(keys, args.terms.channels, &AttentionChannels::key, sequence.k_begin, head, sequence.k_count,
+                      head_dim, T{1});
+        pack_rows({memory.value, terms.width}, value.of(sequence.k_begin, head), sequence.k_count, head_dim);
+        pack_transposed(memory.k_transposed, Rows<const T>{keys.data, keys.stride}, sequence.k_count,
+                        terms.content_dim);
     }
     for (int64_t i0 = task.q_begin; i0 < task.q_end; i0 += q_tile) {
         const int64_t count = std::min(q_tile, sequence.q_count - i0);
-        const Rows<const T> rows = q.of(sequence.q_begin + i0, task.head);
-        pack_rows(memory.q_content, rows, count, terms, terms.scale, of_head(terms.content));
-        if (terms.key) pack_rows(memory.q_position, rows, count, terms, terms.scale, of_head(terms.position));
+        const Rows<const T> rows = q.of(sequence.q_begin + i0, head);
+        pack_rows(queries, rows, count, head_dim, terms.scale, of_head(terms.content));
+        pack_channels(queries, args.terms.channels, &AttentionChannels::query, sequence.q_begin + i0, head, count,
+                      head_dim, terms.scale);
+        if (terms.key)
+            pack_rows({memory.q_position, terms.width}, rows, count, head_dim, terms.scale, of_head(terms.position));
         std::fill_n(memory.out, q_tile * terms.width, T{0});
         std::fill_n(memory.running, count, Running<T>{});
         for (int64_t j0 = 0; j0 < sequence.k_count; j0 += k_tile) {
@@ -212,9 +220,11 @@ struct BackwardMemory {
 
     BackwardMemory(Cutter& cutter, const Pass<T>& pass) {
         const int64_t queries = round_up(pass.longest_q(), q_tile), keys = round_up(pass.longest_k(), k_tile);
-        const int64_t width = pass.terms.width;
-        for (T** rows : {&q_content, &q_position, &dout, &dq}) *rows = cutter.cut<T>(queries * width);
-        for (T** rows : {&k, &k_transposed, &value_transposed, &dk, &dvalue}) *rows = cutter.cut<T>(keys * width);
+        const int64_t width = pass.terms.width, content_width = pass.terms.content_width;
+        for (T** rows : {&q_content, &dq}) *rows = cutter.cut<T>(queries * content_width);
+        for (T** rows : {&q_position, &dout}) *rows = cutter.cut<T>(queries * width);
+        for (T** rows : {&k, &k_transposed, &dk}) *rows = cutter.cut<T>(keys * content_width);
+        for (T** rows : {&value_transposed, &dvalue}) *rows = cutter.cut<T>(keys * width);
         weighted_sum = cutter.cut<T>(queries);
         s = cutter.cut<T>(TileShape<T>::count);
         ds = cutter.cut<T>(TileShape<T>::count);
@@ -373,14 +383,14 @@ template <class T>
 void probability_gradients(const Pass<T>& pass, const Place& place, const BackwardMemory<T>& memory,
                            const T* log_sum_exp) {
     using Shape = TileShape<T>;
-    const int64_t width = pass.terms.width, head_dim = pass.terms.head_dim;
+    const int64_t width = pass.terms.width, head_dim = pass.terms.head_dim, content_width = pass.terms.content_width;
     T *const s = memory.s + Shape::first, *const ds = memory.ds + Shape::first;
     const Rows<const T> dout{memory.dout + place.i0 * width, width};
     score_tile(s, memory.other + Shape::transposed_first, pass, place,
-               ScoreOperands<T>{{memory.q_content + place.i0 * width, width},
+               ScoreOperands<T>{{memory.q_content + place.i0 * content_width, content_width},
                                 {memory.q_position + place.i0 * width, width},
-                                {memory.k + place.j0 * width, width},
-                                {memory.k_transposed + place.j0 * head_dim, k_tile}});
+                                {memory.k + place.j0 * content_width, content_width},
+                                {memory.k_transposed + place.j0 * pass.terms.content_dim, k_tile}});
     product<false>(place.q_count, place.k_count, head_dim, Elements<T>{dout.data, width, 1},
                    Rows<const T>{memory.value_transposed + place.j0 * head_dim, k_tile}, Rows<T>{ds, Shape::stride});
     if (pass.terms.value && place.sequence->banded) {
@@ -409,32 +419,34 @@ void backward_tile(const Pass<T>& pass, const Place& place, const BackwardMemory
                    const TermSums<T>& sums) {
     using Shape = TileShape<T>;
     probability_gradients(pass, place, memory, log_sum_exp);
-    const int64_t width = pass.terms.width, q_at = place.i0 * width, k_at = place.j0 * width;
+    const int64_t width = pass.terms.width, content_width = pass.terms.content_width;
+    const int64_t q_at = place.i0 * content_width, k_at = place.j0 * content_width;
     const T *const p = memory.s + Shape::first, *const ds = memory.ds + Shape::first;
-    const Rows<const T> q{memory.q_content + q_at, width}, k{memory.k + k_at, width}, dout{memory.dout + q_at, width};
-    const Rows<T> dq{memory.dq + q_at, width}, dk{memory.dk + k_at, width};
+    const Rows<const T> q{memory.q_content + q_at, content_width}, k{memory.k + k_at, content_width},
+        dout{memory.dout + place.i0 * width, width};
+    const Rows<T> dq{memory.dq + q_at, content_width}, dk{memory.dk + k_at, content_width};
     product<true>(place.k_count, width, place.q_count, Elements<T>{p, 1, Shape::stride}, dout,
-                  Rows<T>{memory.dvalue + k_at, width});
-    product<true>(place.k_count, width, place.q_count, Elements<T>{ds, 1, Shape::stride}, q, dk);
-    product<true>(place.q_count, width, place.k_count, Elements<T>{ds, Shape::stride, 1}, k, dq);
+                  Rows<T>{memory.dvalue + place.j0 * width, width});
+    product<true>(place.k_count, content_width, place.q_count, Elements<T>{ds, 1, Shape::stride}, q, dk);
+    product<true>(place.q_count, content_width, place.k_count, Elements<T>{ds, Shape::stride, 1}, k, dq);
     if (sums.content != nullptr) add_content_bias_gradient(pass, place, memory, k, sums.content);
     if (!pass.terms.by_distance()) return;
-    const PairRows<T> from{{memory.q_position + q_at, width}, dout, k};
+    const PairRows<T> from{{memory.q_position + place.i0 * width, width}, dout, k};
     if (place.sequence->banded) return backward_bands(pass, place, memory, from, dq, dk, sums);
     add_pair_gradients(Tile<const T>{p, Shape::stride, 1}, Tile<const T>{ds, Shape::stride, 1}, pairs_of(pass, place),
                        pass.terms, from, dq, dk, sums, memory.row);
 }
 
 template <class T>
-void write_rows(Rows<T> to, const T* from, int64_t rows, const Terms<T>& terms, T scale, bool accumulate) {
+void write_rows(Rows<T> to, Rows<const T> from, int64_t rows, int64_t head_dim, T scale, bool accumulate) {
     for (int64_t r = 0; r < rows; ++r) {
         T* const y = to.data + r * to.stride;
-        const T* const x = from + r * terms.width;
-        if (r + rows_ahead < rows) fetch_row<true>(y + rows_ahead * to.stride, terms.head_dim);
+        const T* const x = from.data + r * from.stride;
+        if (r + rows_ahead < rows) fetch_row<true>(y + rows_ahead * to.stride, head_dim);
         if (accumulate) {
-            for (int64_t c = 0; c < terms.head_dim; ++c) y[c] += scale * x[c];
+            for (int64_t c = 0; c < head_dim; ++c) y[c] += scale * x[c];
         } else {
-            for (int64_t c = 0; c < terms.head_dim; ++c) y[c] = scale * x[c];
+            for (int64_t c = 0; c < head_dim; ++c) y[c] = scale * x[c];
         }
     }
 }
@@ -444,25 +456,31 @@ template <class T>
 void prepare_head(const AttentionBackward& args, const Pass<T>& pass, const Sequence& sequence, int64_t head,
                   const BackwardMemory<T>& memory) {
     const Terms<T>& terms = pass.terms;
-    const int64_t width = terms.width;
-    const auto of_head = [&](const T* x) { return x == nullptr ? nullptr : x + head * terms.head_dim; };
+    const int64_t width = terms.width, content_width = terms.content_width, head_dim = terms.head_dim;
+    const auto of_head = [&](const T* x) { return x == nullptr ? nullptr : x + head * head_dim; };
+    const Rows<T> queries{memory.q_content, content_width}, keys{memory.k, content_width};
     const Rows<const T> q = HeadRows<const T>(args.q).of(sequence.q_begin, head);
     const Rows<const T> out = HeadRows<const T>(args.out).of(sequence.q_begin, head);
     const Rows<const T> dout = HeadRows<const T>(args.dout).of(sequence.q_begin, head);
-    pack_rows(memory.q_content, q, sequence.q_count, terms, terms.scale, of_head(terms.content));
-    if (terms.key) pack_rows(memory.q_position, q, sequence.q_count, terms, terms.scale, of_head(terms.position));
-    pack_rows(memory.dout, dout, sequence.q_count, terms);
-    pack_rows(memory.k, HeadRows<const T>(args.k).of(sequence.k_begin, head), sequence.k_count, terms);
-    pack_transposed(memory.k_transposed, Rows<const T>{memory.k, width}, sequence.k_count, terms.head_dim);
+    pack_rows(queries, q, sequence.q_count, head_dim, terms.scale, of_head(terms.content));
+    pack_channels(queries, args.terms.channels, &AttentionChannels::query, sequence.q_begin, head, sequence.q_count,
+                  head_dim, terms.scale);
+    if (terms.key)
+        pack_rows({memory.q_position, width}, q, sequence.q_count, head_dim, terms.scale, of_head(terms.position));
+    pack_rows({memory.dout, width}, dout, sequence.q_count, head_dim);
+    pack_rows(keys, HeadRows<const T>(args.k).of(sequence.k_begin, head), sequence.k_count, head_dim);
+    pack_channels(keys, args.terms.channels, &AttentionChannels::key, sequence.k_begin, head, sequence.k_count,
+                  head_dim, T{1});
+    pack_transposed(memory.k_transposed, Rows<const T>{keys.data, keys.stride}, sequence.k_count, terms.content_dim);
     pack_transposed(memory.value_transposed, HeadRows<const T>(args.value).of(sequence.k_begin, head), sequence.k_count,
-                    terms.head_dim);
+                    head_dim);
     for (int64_t i = 0; i < sequence.q_count; ++i) {
         const T* const row = out.data + i * out.stride;
-        if (i + rows_ahead < sequence.q_count) fetch_row<false>(row + rows_ahead * out.stride, terms.head_dim);
-        memory.weighted_sum[i] = dot(memory.dout + i * width, row, terms.head_dim);
+        if (i + rows_ahead < sequence.q_count) fetch_row<false>(row + rows_ahead * out.stride, head_dim);
+        memory.weighted_sum[i] = dot(memory.dout + i * width, row, head_dim);
     }
-    std::fill_n(memory.dq, round_up(sequence.q_count, q_tile) * width, T{0});
-    std::fill_n(memory.dk, round_up(sequence.k_count, k_tile) * width, T{0});
+    std::fill_n(memory.dq, round_up(sequence.q_count, q_tile) * content_width, T{0});
+    std::fill_n(memory.dk, round_up(sequence.k_count, k_tile) * content_width, T{0});
     std::fill_n(memory.dvalue, round_up(sequence.k_count, k_tile) * width, T{0});
 }
 
@@ -477,12 +495,18 @@ void backward_head(const AttentionBackward& args, const Pass<T>& pass, const Seq
                 backward_tile(pass, place, memory, static_cast<const T*>(args.log_sum_exp.as<T>()), sums);
         }
     }
-    const auto write = [&](const Tensor& to, int64_t begin, int64_t count, const T* from, T scale) {
-        write_rows(HeadRows<T>(to).of(begin, head), from, count, pass.terms, scale, args.accumulate);
+    const int64_t head_dim = pass.terms.head_dim;
+    const Rows<const T> dq{memory.dq, pass.terms.content_width}, dk{memory.dk, pass.terms.content_width};
+    const auto write = [&](const Tensor& to, int64_t begin, int64_t count, Rows<const T> from, T scale) {
+        write_rows(HeadRows<T>(to).of(begin, head), from, count, head_dim, scale, args.accumulate);
     };
-    write(args.dq, sequence.q_begin, sequence.q_count, memory.dq, pass.terms.scale);
-    write(args.dk, sequence.k_begin, sequence.k_count, memory.dk, T{1});
-    write(args.dvalue, sequence.k_begin, sequence.k_count, memory.dvalue, T{1});
+    write(args.dq, sequence.q_begin, sequence.q_count, dq, pass.terms.scale);
+    write(args.dk, sequence.k_begin, sequence.k_count, dk, T{1});
+    write(args.dvalue, sequence.k_begin, sequence.k_count, {memory.dvalue, pass.terms.width}, T{1});
+    add_channel_gradients(args.dterms.channels, args.terms.channels, &AttentionChannels::query, sequence.q_begin, head,
+                          sequence.q_count, dq, head_dim, pass.terms.scale);
+    add_channel_gradients(args.dterms.channels, args.terms.channels, &AttentionChannels::key, sequence.k_begin, head,
+                          sequence.k_count, dk, head_dim, T{1});
 }
 
 /// A group of sequences of one head.

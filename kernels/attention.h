@@ -4,6 +4,7 @@
 //   With query row i at position p_i, key row j at position p_j, distance r = p_i - p_j (query minus key), per head h:
 //
 //     score(i,j) = scale * ( (q_i + u) . k_j            content -> content
+//                          + sum_n a_n,i . b_n,j        more channels        (what knows the absolute position: TUPE)
 //                          + (q_i + v) . K[row_K(r)]    content -> position     (Shaw, relative_key, Transformer-XL, DeBERTa c2p)
 //                          + k_j . Q[row_Q(r)] )        position -> content     (relative_key_query, DeBERTa p2c: the same row as above)
 //                + sum_n bias_n[h, r]                   biases by distance      (T5, ALiBi, KERPLE, FIRE, p2p), not scaled
@@ -12,6 +13,7 @@
 //
 //   backward, with dP(i,j) = drop'( dout_i . (value_j + V[row_V(r)]) ),  D_i = sum_j P(i,j) dP(i,j),  dS = P * (dP - D):
 //     dq_i = scale sum_j dS(i,j) (k_j + K[row_K])       dk_j = scale sum_i dS(i,j) (q_i + u + Q[row_Q])
+//     da_i += scale sum_j dS(i,j) b_j                   db_j += scale sum_i dS(i,j) a_i
 //     dvalue_j = sum_i drop(P(i,j)) dout_i              du = scale sum dS k_j,   dv = scale sum dS K[row_K]
 //     dK[row] += scale sum_{row_K = row} dS (q_i + v)   dQ[row] += scale sum_{row_Q = row} dS k_j
 //     dV[row] += sum_{row_V = row} drop(P) dout_i       dbias_n[h, r] += sum dS
@@ -22,6 +24,7 @@
 //
 // shapes   q, out, dq, dout: [q_rows, heads, head_dim]   k, value, dk, dvalue: [k_rows, heads, head_dim]; row stride free, the rest contiguous
 //          table: [heads or 1, entries, head_dim]   bias: [heads, 2 reach + 1]   u, v: [heads, head_dim]
+//          a_n: [q_rows, heads, channels]   b_n: [k_rows, heads, channels], as many as one likes; row stride free
 // saved    log_sum_exp [q_rows, heads] float64 for float64, float32 otherwise; out
 // memory   O(rows): neither [S,S] nor [S,entries] is ever stored; a tile of queries x keys touches the band of distances it can see
 // order    a (sequence, head) pair is one task; gradients of tables, biases, u and v are summed over a fixed number of groups of
@@ -52,6 +55,14 @@ struct AttentionRows {
 };
 
 constexpr int max_attention_biases = 4;
+constexpr int max_attention_channels = 3;
+
+/// Channels that q and k have beside the content's, and the value has not.
+struct AttentionChannels {
+    Tensor query, key;  // a [q_rows, heads, channels], b [k_rows, heads, channels]; absent: none
+
+    explicit operator bool() const { return static_cast<bool>(query); }
+};
 
 /// The terms of the score that are not q, k and v.
 struct AttentionTerms {
@@ -62,7 +73,8 @@ struct AttentionTerms {
     Tensor content_bias = {};   // u [heads, head_dim]
     Tensor position_bias = {};  // v [heads, head_dim]
     std::array<Tensor, max_attention_biases> biases =
-        {};                   // each [heads, 2 reach + 1], reach its own; those present come first
+        {};  // each [heads, 2 reach + 1], reach its own; those present come first
+    std::array<AttentionChannels, max_attention_channels> channels = {};
     std::int64_t window = 0;  // 0: every key of the sequence
 };
 
@@ -81,6 +93,7 @@ void attention_forward(const AttentionForward& args);
 struct AttentionTermGradients {
     Tensor key_table, query_table, value_table, content_bias, position_bias;
     std::array<Tensor, max_attention_biases> biases = {};
+    std::array<AttentionChannels, max_attention_channels> channels = {};
 };
 
 struct AttentionBackward {

@@ -91,6 +91,21 @@ inline void check_terms(const char* op, const AttentionTerms& terms, int64_t hea
                 "scale must be finite and the window not negative");
 }
 
+inline void check_channels(const char* op, const AttentionTerms& terms, int64_t q_rows, int64_t k_rows, int64_t heads,
+                           DType dtype) {
+    for (const AttentionChannels& part : terms.channels) {
+        LOCUS_CHECK(static_cast<bool>(part.query) == static_cast<bool>(part.key), op,
+                    "channels need a query and a key side");
+        if (!part) continue;
+        LOCUS_CHECK(
+            part.query.shape.rank() == 3 && part.query.shape[2] >= 1, op,
+            "channels of the queries are " + part.query.shape.to_string() + ", expected [rows, heads, channels]");
+        const int64_t count = part.query.shape[2];
+        check_rows_of_heads(op, "channels of the queries", part.query, {q_rows, heads, count}, dtype);
+        check_rows_of_heads(op, "channels of the keys", part.key, {k_rows, heads, count}, dtype);
+    }
+}
+
 inline void check_gradient(const char* op, const char* name, const Tensor& gradient, const Tensor& term,
                            int last_axis) {
     if (!gradient) return;
@@ -122,6 +137,7 @@ void check_inputs(const char* op, const Args& args) {
                 "queries have " + std::to_string(args.q_rows.offsets.count() - 1) + " sequences, keys " +
                     std::to_string(args.k_rows.offsets.count() - 1));
     check_terms(op, args.terms, heads, head_dim, dtype);
+    check_channels(op, args.terms, q_rows, k_rows, heads, dtype);
     if (uses_positions(args.terms)) {
         check_contiguous(op, "query positions", args.q_rows.positions, {q_rows}, DType::int32);
         check_contiguous(op, "key positions", args.k_rows.positions, {k_rows}, DType::int32);
@@ -150,6 +166,10 @@ inline void check_attention(const char* op, const AttentionBackward& args) {
     check_gradient(op, "position_bias", args.dterms.position_bias, terms.position_bias, 1);
     for (std::size_t n = 0; n < max_attention_biases; ++n)
         check_gradient(op, "bias", args.dterms.biases[n], terms.biases[n], 1);
+    for (std::size_t n = 0; n < max_attention_channels; ++n) {
+        check_gradient(op, "the queries' channels", args.dterms.channels[n].query, terms.channels[n].query, 2);
+        check_gradient(op, "the keys' channels", args.dterms.channels[n].key, terms.channels[n].key, 2);
+    }
 }
 
 }  // namespace

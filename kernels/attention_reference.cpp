@@ -94,6 +94,9 @@ std::vector<double> scores(const Args& args, const Query& query) {
         const double* key = vector_at(terms.key_table.rows, terms.key_table.row_of_distance, head, r);
         const double* qry = vector_at(terms.query_table.rows, terms.query_table.row_of_distance, head, r);
         double sum = dot(q_plus_u.data(), k, head_dim);
+        for (const AttentionChannels& part : terms.channels)
+            if (part)
+                sum += dot(vector_of(part.query, query.row, head), vector_of(part.key, j, head), part.query.shape[2]);
         if (key != nullptr) sum += dot(q_plus_v.data(), key, head_dim);
         if (qry != nullptr) sum += dot(k, qry, head_dim);
         sum *= terms.scale;
@@ -199,6 +202,13 @@ void add_pair_gradients(const AttentionBackward& args, const Query& query, int64
     add_scaled(vector_at(d.value_table, value_map, head, r), dropped, dout, n);
     for (const Tensor& bias : d.biases)
         if (bias) bias_at(bias, head, r) += ds;
+    for (std::size_t part = 0; part < d.channels.size(); ++part) {
+        const AttentionChannels &x = terms.channels[part], &dx = d.channels[part];
+        if (dx.query)
+            add_scaled(vector_of(dx.query, query.row, head), scaled, vector_of(x.key, j, head), x.key.shape[2]);
+        if (dx.key)
+            add_scaled(vector_of(dx.key, j, head), scaled, vector_of(x.query, query.row, head), x.query.shape[2]);
+    }
 }
 
 void set_zero(const Tensor& x) {

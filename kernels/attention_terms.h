@@ -86,7 +86,8 @@ struct BiasLookup {
 template <class T>
 struct Terms {
     T scale;
-    int64_t head_dim, width;  // width: head_dim rounded up to whole vectors
+    int64_t head_dim, width;             // width: head_dim rounded up to whole vectors
+    int64_t content_dim, content_width;  // of q and k with their further channels
     int64_t window;
     Lookup<T> key, query, value;
     std::array<BiasLookup<const T>, max_attention_biases> biases;
@@ -96,12 +97,16 @@ struct Terms {
         : scale(static_cast<T>(terms.scale)),
           head_dim(head_dim),
           width(round_up(head_dim, VectorOf<T>::width)),
+          content_dim(head_dim),
           window(terms.window),
           key(terms.key_table),
           query(terms.query_table),
           value(terms.value_table) {
         for (std::size_t n = 0; n < biases.size(); ++n)
             if (terms.biases[n]) biases[n] = {terms.biases[n].as<T>(), terms.biases[n].shape[1]};
+        for (const AttentionChannels& part : terms.channels)
+            if (part) content_dim += part.query.shape[2];
+        content_width = round_up(content_dim, VectorOf<T>::width);
         if (terms.content_bias) content = terms.content_bias.as<T>();
         if (terms.position_bias) position = terms.position_bias.as<T>();
     }

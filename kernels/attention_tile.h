@@ -170,21 +170,57 @@ void fetch_row(const T* row, int64_t head_dim) {
     for (int64_t c = 0; c < head_dim; c += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(row + c, write);
 }
 
-/// scale * (x + addend), rounded up to whole vectors and block_rows with zeros. addend, [head_dim], may be null.
+/// to.data = scale * (x + addend), rounded up to whole vectors and block_rows with zeros. addend, [head_dim], may be null.
 template <class T>
-void pack_rows(T* to, Rows<const T> from, int64_t rows, const Terms<T>& terms, T scale = 1, const T* addend = nullptr) {
+void pack_rows(Rows<T> to, Rows<const T> from, int64_t rows, int64_t head_dim, T scale = 1, const T* addend = nullptr) {
     for (int64_t r = 0; r < rows; ++r) {
         const T* const x = from.data + r * from.stride;
-        T* const y = to + r * terms.width;
-        if (r + rows_ahead < rows) fetch_row<false>(x + rows_ahead * from.stride, terms.head_dim);
+        T* const y = to.data + r * to.stride;
+        if (r + rows_ahead < rows) fetch_row<false>(x + rows_ahead * from.stride, head_dim);
         if (addend == nullptr) {
-            for (int64_t c = 0; c < terms.head_dim; ++c) y[c] = scale * x[c];
+            for (int64_t c = 0; c < head_dim; ++c) y[c] = scale * x[c];
         } else {
-            for (int64_t c = 0; c < terms.head_dim; ++c) y[c] = scale * (x[c] + addend[c]);
+            for (int64_t c = 0; c < head_dim; ++c) y[c] = scale * (x[c] + addend[c]);
         }
-        std::fill(y + terms.head_dim, y + terms.width, T{0});
+        std::fill(y + head_dim, y + to.stride, T{0});
     }
-    std::fill_n(to + rows * terms.width, (round_up(rows, block_rows) - rows) * terms.width, T{0});
+    std::fill_n(to.data + rows * to.stride, (round_up(rows, block_rows) - rows) * to.stride, T{0});
+}
+
+/// One side of the further channels.
+using ChannelSide = Tensor AttentionChannels::*;
+using ChannelList = std::array<AttentionChannels, max_attention_channels>;
+
+/// The rows from `begin` on of one head's further channels, times scale, behind the content of packed rows.
+template <class T>
+void pack_channels(Rows<T> to, const ChannelList& channels, ChannelSide side, int64_t begin, int64_t head, int64_t rows,
+                   int64_t head_dim, T scale) {
+    T* behind = to.data + head_dim;
+    for (const AttentionChannels& part : channels) {
+        if (!part) continue;
+        const int64_t count = (part.*side).shape[2];
+        const Rows<const T> from = HeadRows<const T>(part.*side).of(begin, head);
+        for (int64_t r = 0; r < rows; ++r)
+            for (int64_t c = 0; c < count; ++c) behind[r * to.stride + c] = scale * from.data[r * from.stride + c];
+        behind += count;
+    }
+}
+
+/// The way back, for gradients: those wanted are added to.
+template <class T>
+void add_channel_gradients(const ChannelList& gradients, const ChannelList& channels, ChannelSide side, int64_t begin,
+                           int64_t head, int64_t rows, Rows<const T> from, int64_t head_dim, T scale) {
+    const T* behind = from.data + head_dim;
+    for (std::size_t n = 0; n < channels.size(); ++n) {
+        if (!channels[n]) continue;
+        const int64_t count = (channels[n].*side).shape[2];
+        if (const Tensor& gradient = gradients[n].*side) {
+            const Rows<T> to = HeadRows<T>(gradient).of(begin, head);
+            for (int64_t r = 0; r < rows; ++r)
+                for (int64_t c = 0; c < count; ++c) to.data[r * to.stride + c] += scale * behind[r * from.stride + c];
+        }
+        behind += count;
+    }
 }
 
 /// [head_dim, k_tile] for each tile of keys, zeros after the last key.
@@ -204,7 +240,7 @@ template <class T>
 struct ScoreOperands {
     Rows<const T> q_content, q_position;  // scale * (q + u), scale * (q + v)
     Rows<const T> k;
-    Rows<const T> k_transposed;  // [head_dim, k_tile]
+    Rows<const T> k_transposed;  // [content_dim, k_tile]
 };
 
 /// All terms of the score. The tile's spare columns hold anything afterwards. `other`: a tile of keys x queries.
@@ -213,8 +249,9 @@ void score_tile(T* s, T* other, const Pass<T>& pass, const Place& place, const S
     using Shape = TileShape<T>;
     const int64_t head_dim = pass.terms.head_dim, head = place.head;
     const Tile<T> tile{s, Shape::stride, 1};
-    product<false>(place.q_count, place.k_count, head_dim, Elements<T>{from.q_content.data, from.q_content.stride, 1},
-                   from.k_transposed, Rows<T>{s, Shape::stride});
+    product<false>(place.q_count, place.k_count, pass.terms.content_dim,
+                   Elements<T>{from.q_content.data, from.q_content.stride, 1}, from.k_transposed,
+                   Rows<T>{s, Shape::stride});
     if (!place.sequence->banded)
         return add_pair_scores(tile, pairs_of(pass, place), pass.terms, from.q_position, from.k);
     const int64_t r = place.distance();

@@ -11,6 +11,8 @@
 //
 //     dropout          key (seed, site)               counter (column / 8, row in sequence, sequence in the global batch [* heads + head], step)
 //     masking          key (seed, Stream::masking)    counter (position, draw, sample, epoch)
+//     positions        key (seed, Stream::positions)  counter (place / 4, sequence in the global batch, step, 1); shape: (0, sequence, step, 2);
+//                                                     rows past a table's end, seed 0: (channel / 2, row, 0, 0)
 //     initialisation   key (seed, Stream::weights)    counter (element / 4, parameter number, 0, 0)
 
 #include <array>

@@ -10,7 +10,7 @@ std::string part_of(const std::string& name) {
     const auto contains = [&](const char* piece) { return name.find(piece) != std::string::npos; };
     if (contains("word_embeddings")) return "word embeddings (tied to the output)";
     if (contains("token_type_embeddings")) return "token types";
-    for (const char* table : {"position_embeddings", "distance_embedding", "rel_embeddings", "relative_attention_bias"})
+    for (const char* table : {"position_", "distance_embedding", "rel_embeddings", "relative_"})
         if (contains(table)) return "positions";
     if (contains("cls.predictions")) return "masked-LM head";
     if (contains("embed_proj")) return "projection of the embeddings";
@@ -20,12 +20,15 @@ std::string part_of(const std::string& name) {
     return "feed-forward";
 }
 
-// Products of a row with a table of vectors by distance.
-std::int64_t table_terms(const ModelSettings& settings) {
+// Products of a row with a table of vectors by distance, and with the vectors of the positions, in units of q . k for all pairs. A tile's
+// band of distances is about twice as wide as the tile.
+std::int64_t position_products(const ModelSettings& settings) {
     std::int64_t count = 0;
     for (const PositionSettings& position : settings.position) {
         for (const ScoreTerm term : find_encoding(position.encoding)->terms) {
-            count += term == ScoreTerm::key_table || term == ScoreTerm::query_table || term == ScoreTerm::value_table;
+            if (term == ScoreTerm::key_table || term == ScoreTerm::query_table || term == ScoreTerm::value_table)
+                count += 2;
+            if (term == ScoreTerm::position_product) ++count;
         }
     }
     return count;
@@ -66,8 +69,7 @@ double forward_flops(const ModelSettings& settings, std::int64_t tokens, std::in
     const double length = static_cast<double>(sequence_length), vocabulary = static_cast<double>(settings.vocab_size);
     const double columns = static_cast<double>(settings.embedding_columns());
     const double linear = 8 * hidden * hidden + 4 * hidden * wide;
-    // A tile's band of distances is about twice as wide as the tile, hence 4 S H per table as in a dense product of twice the keys.
-    const double attention = 4 * length * hidden + 4 * length * hidden * static_cast<double>(table_terms(settings));
+    const double attention = 2 * length * hidden * static_cast<double>(2 + position_products(settings));
     const double head = 2 * hidden * columns + 2 * columns * vocabulary;
     double per_token = static_cast<double>(settings.layers) * (linear + attention), per_masked = head;
     if (settings

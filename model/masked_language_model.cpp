@@ -140,8 +140,13 @@ void MaskedLanguageModel::check_input(const ModelInput& input) const {
 
 ModelInput MaskedLanguageModel::renumbered(Tape& tape, const ModelInput& input, const RunMode& mode) const {
     ModelInput result = input;
+    check_input(input);
     for (const auto& encoding : encodings_) result = encoding->renumber(tape, result, mode);
-    check_input(result);
+    const std::int64_t limit = longest_sequence();
+    if (limit > 0 && result.longest > limit)
+        throw ModelError("model.position gives tokens positions up to " + std::to_string(result.longest - 1) +
+                         ", and the position table has " + std::to_string(limit) +
+                         " rows; raise model.max_length, or lower the range of randomized or the offsets of shape");
     return result;
 }
 

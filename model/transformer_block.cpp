@@ -116,7 +116,8 @@ Var TransformerBlock::finish(Tape& tape, const HeadColumns& q, const HeadColumns
                                 .query_bias = query_bias_,
                                 .key_weight = &key_weight_,
                                 .key_bias = key_bias_,
-                                .table_dropout = dropout_at(Site::position_table, pass, mode)};
+                                .table_dropout = dropout_at(Site::position_table, pass, mode),
+                                .queries = query.rows};
     for (const auto& encoding : encodings_) encoding->relate(tape, place, input, score);
     const Var context = attention(tape, q, k, value, settings_.heads, head_dim, query.rows, input.rows, score,
                                   dropout_at(Site::attention, pass, mode), query.dropout_rows);

@@ -21,6 +21,11 @@ Tensor head_view(const Tensor& source, std::int64_t begin, Heads heads) {
     return view;
 }
 
+// [rows, heads * channels] as [rows, heads, channels].
+Tensor rows_of_heads(const Tensor& x, Heads heads) {
+    return x ? x.reshape({x.shape[0], heads.count, x.shape[1] / heads.count}) : x;
+}
+
 // A table [entries, dim] or [entries, heads * dim] as [1 or heads, entries, dim].
 Tensor table_view(const Tensor& table, Heads heads) {
     const std::int64_t entries = table.shape[0], columns = table.shape[1];
@@ -48,6 +53,11 @@ AttentionTerms terms_of(const AttentionScore& score, Heads heads) {
     for (std::size_t n = 0; n < terms.biases.size(); ++n) {
         if (score.biases[n]) terms.biases[n] = score.biases[n].value();
     }
+    for (std::size_t n = 0; n < terms.channels.size(); ++n) {
+        const ChannelTerm& part = score.channels[n];
+        if (part.query)
+            terms.channels[n] = {rows_of_heads(part.query.value(), heads), rows_of_heads(part.key.value(), heads)};
+    }
     terms.window = score.window;
     return terms;
 }
@@ -71,6 +81,10 @@ AttentionTermGradients term_gradients(Tape& tape, const AttentionScore& score, H
     for (std::size_t n = 0; n < score.biases.size(); ++n) {
         gradients.biases[n] = gradient_or_nothing(tape, score.biases[n]);
     }
+    for (std::size_t n = 0; n < score.channels.size(); ++n) {
+        gradients.channels[n] = {rows_of_heads(gradient_or_nothing(tape, score.channels[n].query), heads),
+                                 rows_of_heads(gradient_or_nothing(tape, score.channels[n].key), heads)};
+    }
     return gradients;
 }
 
@@ -91,6 +105,15 @@ void AttentionScore::add_bias(Var bias) {
         return;
     }
     throw_contract("attention", "there are already " + std::to_string(biases.size()) + " biases by distance");
+}
+
+void AttentionScore::add_channels(Var query, Var key) {
+    for (ChannelTerm& place : channels) {
+        if (place.query) continue;
+        place = {query, key};
+        return;
+    }
+    throw_contract("attention", "there are already " + std::to_string(channels.size()) + " lists of further channels");
 }
 
 Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::int64_t heads, std::int64_t head_dim,

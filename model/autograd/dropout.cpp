@@ -10,7 +10,7 @@ Var dropout(Tape& tape, Var x, const Dropout& dropout, const DropoutRows& rows) 
     if (!dropout) return x;
     const Tensor value = tape.allocate(x.shape(), x.value().dtype);
     dropout_forward({.x = x.value(), .y = value, .dropout = dropout, .rows = rows});
-    const Var y = tape.variable(value);
+    const Var y = tape.variable(value, tape.needs_gradient(x));
     tape.record([&tape, x, dropout, rows, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy || !tape.needs_gradient(x)) return;

@@ -65,6 +65,26 @@ Var rotary(Tape& tape, Var x, std::int64_t columns, const RotaryAngles& angles);
 /// scale * a[a_rows[n]] . b[b_rows[n]] for each head: [heads, n] from a, b [entries, heads * head_dim] and row numbers int32 [n].
 Var row_products(Tape& tape, Var a, Tensor a_rows, Var b, Tensor b_rows, std::int64_t heads, double scale);
 
+/// A falling function of the distance, as a bias: [heads, 2 reach + 1]; a and p [1 or 2 sides, heads] (kernels/kerple.h).
+Var kerple_bias(Tape& tape, Var a, Var p, bool power, std::int64_t reach);
+
+/// A small network by distance: x [distances], w1 [hidden] or [hidden, 1], b1 [hidden], w2 [heads, hidden].
+struct BiasNetworkInputs {
+    Var x, w1, b1, w2;
+};
+
+/// w2 max(0, w1 x + b1), or ceiling / (1 + exp(-that)): [heads, distances] (kernels/bias_network.h).
+Var bias_network(Tape& tape, const BiasNetworkInputs& in, double ceiling = 0);
+
+/// What c and t of FIRE are multiples of, and whether its distances have a sign.
+struct FireShape {
+    double slope = 1, threshold = 1;
+    bool is_signed = true;
+};
+
+/// FIRE's distances in a batch whose longest sequence has `longest` tokens: [2 longest - 1]; c and t [1] (kernels/fire.h).
+Var fire_distances(Tape& tape, Var c, Var t, const FireShape& shape, std::int64_t longest);
+
 /// x^T: [rows, C] -> [C, rows].
 Var transpose(Tape& tape, Var x);
 
@@ -84,6 +104,11 @@ struct RelativeTerm {
     Tensor row_of_distance;  // as in RelativeTable
 };
 
+/// AttentionChannels as variables: [rows of the queries, heads * channels] and [rows of the keys, heads * channels].
+struct ChannelTerm {
+    Var query, key;
+};
+
 /// AttentionTerms with variables.
 struct AttentionScore {
     DType dtype = DType::float32;  // of everything that takes part
@@ -91,10 +116,13 @@ struct AttentionScore {
     RelativeTerm key_table, query_table, value_table;
     Var content_bias, position_bias;                    // [heads, head_dim]
     std::array<Var, max_attention_biases> biases = {};  // [heads, 2 reach + 1]
+    std::array<ChannelTerm, max_attention_channels> channels = {};
     std::int64_t window = 0;
 
     /// One more bias by distance. Throws std::logic_error beyond max_attention_biases.
     void add_bias(Var bias);
+    /// More channels of the queries and the keys. Throws std::logic_error beyond max_attention_channels.
+    void add_channels(Var query, Var key);
 };
 
 /// The attention of kernels/attention.h: [q_rows, heads * head_dim].

@@ -68,6 +68,7 @@ void fill(const Parameter& parameter, std::uint32_t seed, double deviation) {
             fill_uniform(values, count, seed, hash_of(parameter.name), 1 / std::sqrt(columns));
             return;
         }
+        case Initialization::uniform: fill_uniform(values, count, seed, hash_of(parameter.name), 1); return;
         case Initialization::normal: fill_normal(values, count, seed, hash_of(parameter.name), deviation);
     }
     if (parameter.zero_row >= 0) {

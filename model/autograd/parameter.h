@@ -13,7 +13,8 @@ namespace locus {
 
 /// How a parameter is filled before training. sinusoidal: row i is (sin(i w_0), cos(i w_0), sin(i w_1), ...), w_c = 10000^(-2 c / columns),
 /// scaled to the deviation that normal would have. fan_in: uniform in +-1 / sqrt(columns), as PyTorch starts a convolution.
-enum class Initialization { normal, zeros, ones, sinusoidal, fan_in };
+/// uniform: in +-1.
+enum class Initialization { normal, zeros, ones, sinusoidal, fan_in, uniform };
 
 struct Parameter {
     std::string name;  // the tensor name in the checkpoint

@@ -204,7 +204,7 @@ EncodingEntry disentangled_encoding() {
                          .initial = std::string("code"),
                          .choices = {"code", "paper"},
                          .help = "which distance the position-to-content term reads"}},
-            .terms = {ScoreTerm::key_table, ScoreTerm::query_table},
+            .terms = {ScoreTerm::key_table, ScoreTerm::query_table, ScoreTerm::scale},
             .defaults = defaults_of_architecture,
             .make = make_disentangled};
 }

@@ -48,6 +48,9 @@ const char* name_of(ScoreTerm term) {
         case ScoreTerm::value_table: return "the vectors added to the values";
         case ScoreTerm::content_bias: return "the global content vector";
         case ScoreTerm::position_bias: return "the global position vector";
+        case ScoreTerm::position_product: return "the position-to-position term";
+        case ScoreTerm::scale: return "the scale of the score";
+        case ScoreTerm::positions: return "the positions of the tokens";
     }
     return "?";
 }
@@ -58,6 +61,20 @@ void check_pair(const EncodingEntry& first, const EncodingEntry& second) {
     for (const ScoreTerm term : first.terms) {
         if (std::find(second.terms.begin(), second.terms.end(), term) == second.terms.end()) continue;
         throw ModelError("model.position: " + names + " both set " + name_of(term) + "; take one of them");
+    }
+}
+
+// What one encoding draws must fit into the tables of the others.
+void check_drawn_positions(const ModelSettings& settings, const PositionEncodings& encodings) {
+    for (std::size_t from = 0; from < encodings.size(); ++from) {
+        for (std::size_t in = 0; in < encodings.size(); ++in) {
+            const std::int64_t drawn = encodings[from]->drawn_positions(), limit = encodings[in]->longest_sequence();
+            if (limit == 0 || drawn <= limit) continue;
+            throw ModelError("model.position: " + settings.position[from].encoding + " draws from " +
+                             std::to_string(drawn) + " positions, and " + settings.position[in].encoding +
+                             " takes no more than " + std::to_string(limit) +
+                             "; raise model.max_length or draw from fewer");
+        }
     }
 }
 
@@ -120,6 +137,7 @@ PositionEncodings make_encodings(const ModelSettings& settings) {
             check_pair(known_encoding(settings.position[earlier].encoding), entry);
         encodings.push_back(entry.make(settings, position));
     }
+    check_drawn_positions(settings, encodings);
     return encodings;
 }
 

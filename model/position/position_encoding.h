@@ -33,6 +33,7 @@ struct LayerContext {
     // Its projections of the content, for encodings that project positions by them: weights [hidden, hidden], biases [hidden].
     const Parameter *query_weight = nullptr, *query_bias = nullptr, *key_weight = nullptr, *key_bias = nullptr;
     Dropout table_dropout = {};  // for tables of position vectors: the hidden dropout, with a mask of this layer's own
+    AttentionRows queries = {};  // the rows that ask; all rows of the batch, or in a mask decoder some of them
 };
 
 class PositionEncoding {
@@ -58,8 +59,10 @@ public:
     /// `positions` of x's rows, int32 [rows].
     virtual Var decode(Tape& tape, Var x, Tensor positions, const ModelInput& input) const;
 
-    /// Sequences may not be longer than this; 0: any length.
+    /// Sequences may not be longer than this, nor positions reach it; 0: any length.
     virtual std::int64_t longest_sequence() const { return 0; }
+    /// renumber() draws from at least so many positions; 0: it draws none.
+    virtual std::int64_t drawn_positions() const { return 0; }
 
     /// Rows of its tables that sequences of `length` tokens never reach, so that training on them leaves these rows as they began: "rows 0 to 384
     /// and 640 to 1023 of rel_embeddings". Empty: none.
@@ -74,14 +77,24 @@ struct EncodingOption {
     std::string_view help;
 };
 
-/// The terms of the score that there is one of (kernels/attention.h); biases by distance add up instead.
-enum class ScoreTerm : std::uint8_t { key_table, query_table, value_table, content_bias, position_bias };
+/// What a model has one of: terms of the score (kernels/attention.h; biases by distance add up instead), its scale, and the positions that
+/// renumber() gives out.
+enum class ScoreTerm : std::uint8_t {
+    key_table,
+    query_table,
+    value_table,
+    content_bias,
+    position_bias,
+    position_product,
+    scale,
+    positions
+};
 
 struct EncodingEntry {
     std::string_view name;     // in YAML
     std::string_view summary;  // one line
     std::vector<EncodingOption> options;
-    std::vector<ScoreTerm> terms = {};  // that it sets; no two encodings of a model may set the same one
+    std::vector<ScoreTerm> terms = {};  // that it sets or changes; no two encodings of a model may set the same one
     /// Initial values that depend on the rest of the model and on options that were given; absent: none do.
     std::map<std::string, OptionValue> (*defaults)(const ModelSettings& model, const PositionSettings& given) = nullptr;
     /// Throws ModelError naming the option when a value is out of range.

@@ -12,6 +12,14 @@ EncodingEntry t5_bias_encoding();
 EncodingEntry alibi_encoding();
 EncodingEntry rope_encoding();
 EncodingEntry disentangled_encoding();
+EncodingEntry shaw_encoding();
+EncodingEntry kerple_encoding();
+EncodingEntry fire_encoding();
+EncodingEntry transformer_xl_encoding();
+EncodingEntry log_cpb_encoding();
+EncodingEntry tupe_encoding();
+EncodingEntry randomized_encoding();
+EncodingEntry shape_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
     // clang-format off
@@ -25,6 +33,14 @@ const std::vector<EncodingEntry>& encoding_registry() {
         alibi_encoding(),
         rope_encoding(),
         disentangled_encoding(),
+        shaw_encoding(),
+        kerple_encoding(),
+        fire_encoding(),
+        transformer_xl_encoding(),
+        log_cpb_encoding(),
+        tupe_encoding(),
+        randomized_encoding(),
+        shape_encoding(),
     };
     // clang-format on
     return registry;

@@ -27,7 +27,8 @@ struct AttentionSetup {
     bool key_table = false, query_table = false, value_table = false, shared_tables = false;
     bool content_bias = false, position_bias = false;
     int biases = 0;
-    int reach = 3;  // of tables and of the first bias; clamps beyond
+    int channels = 0;  // lists of further channels, of 3, 1 and 2 channels
+    int reach = 3;     // of tables and of the first bias; clamps beyond
     std::int64_t window = 0;
     float dropout = 0.0F;
     Positions positions = Positions::run_on;
@@ -67,6 +68,10 @@ public:
         };
         for (std::size_t n = 0; n < t.biases.size(); ++n)
             all.push_back({"bias " + std::to_string(n), {t.biases[n], d.biases[n]}});
+        for (std::size_t n = 0; n < t.channels.size(); ++n) {
+            all.push_back({"query channels " + std::to_string(n), {t.channels[n].query, d.channels[n].query}});
+            all.push_back({"key channels " + std::to_string(n), {t.channels[n].key, d.channels[n].key}});
+        }
         std::erase_if(all, [](const auto& one) { return !one.second.first; });
         return all;
     }
@@ -146,6 +151,11 @@ private:
         if (setup_.position_bias) t.position_bias = tensor({setup_.heads, setup_.head_dim}, -1, 1);
         for (int n = 0; n < setup_.biases; ++n)
             t.biases[static_cast<std::size_t>(n)] = tensor({setup_.heads, 2 * (setup_.reach + n) + 1}, -1, 1);
+        const std::int64_t counts[] = {3, 1, 2};
+        for (std::size_t n = 0; n < static_cast<std::size_t>(setup_.channels); ++n) {
+            t.channels[n].query = tensor({q_rows_, setup_.heads, counts[n]}, -1, 1);
+            t.channels[n].key = tensor({k_rows_, setup_.heads, counts[n]}, -1, 1);
+        }
     }
 
     Tensor gradient_of(const Tensor& term) { return term ? tensor(term.shape, -1, 1) : Tensor(); }
@@ -170,6 +180,8 @@ private:
         b.dterms.content_bias = gradient_of(f.terms.content_bias);
         b.dterms.position_bias = gradient_of(f.terms.position_bias);
         for (std::size_t n = 0; n < f.terms.biases.size(); ++n) b.dterms.biases[n] = gradient_of(f.terms.biases[n]);
+        for (std::size_t n = 0; n < f.terms.channels.size(); ++n)
+            b.dterms.channels[n] = {gradient_of(f.terms.channels[n].query), gradient_of(f.terms.channels[n].key)};
         b.arena = &arena;
     }
 

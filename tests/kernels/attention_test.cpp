@@ -49,6 +49,7 @@ std::vector<AttentionSetup> setups() {
     const auto everything = [](AttentionSetup& s) {
         s.key_table = s.query_table = s.value_table = s.content_bias = s.position_bias = true;
         s.biases = 3;
+        s.channels = 2;
     };
     add("Plain", [](AttentionSetup& s) { s.dropout = 0.0F; });
     add("PlainWithDropout", [](AttentionSetup&) {});
@@ -59,6 +60,8 @@ std::vector<AttentionSetup> setups() {
     add("KeyTableAndPositionBias", [](AttentionSetup& s) { s.key_table = s.position_bias = true; });
     add("OneBias", [](AttentionSetup& s) { s.biases = 1; });
     add("FourBiases", [](AttentionSetup& s) { s.biases = 4; });
+    add("OneMoreChannelList", [](AttentionSetup& s) { s.channels = 1; });
+    add("ThreeMoreChannelLists", [](AttentionSetup& s) { s.channels = 3; });
     add("DebertaSharedTables", [](AttentionSetup& s) { s.key_table = s.query_table = s.shared_tables = true; });
     add("Everything", everything);
     add("EverythingShared", [&](AttentionSetup& s) { everything(s), s.shared_tables = true; });
@@ -135,6 +138,7 @@ TEST(AttentionReference, EqualsTheFormulaWrittenOut) {
     setup.heads = setup.head_dim = 1;
     setup.key_table = setup.query_table = setup.value_table = setup.content_bias = setup.position_bias = true;
     setup.biases = 2;
+    setup.channels = 2;
     setup.reach = 1;
     AttentionProblem<double> problem(setup);
     attention_reference_forward(problem.forward);
@@ -147,7 +151,10 @@ TEST(AttentionReference, EqualsTheFormulaWrittenOut) {
         double score[2];
         for (int j = 0; j < 2; ++j) {
             const double u = at(f.terms.content_bias, 0), v = at(f.terms.position_bias, 0);
-            score[j] = 0.6 * ((at(f.q, i) + u) * at(f.k, j) + (at(f.q, i) + v) * row(f.terms.key_table, i - j) +
+            double more = at(f.terms.channels[1].query, i) * at(f.terms.channels[1].key, j);
+            for (int c = 0; c < 3; ++c)
+                more += at(f.terms.channels[0].query, 3 * i + c) * at(f.terms.channels[0].key, 3 * j + c);
+            score[j] = 0.6 * ((at(f.q, i) + u) * at(f.k, j) + more + (at(f.q, i) + v) * row(f.terms.key_table, i - j) +
                               at(f.k, j) * row(f.terms.query_table, i - j)) +
                        at(f.terms.biases[0], i - j + 1) + at(f.terms.biases[1], i - j + 2);
         }
@@ -197,6 +204,7 @@ AttentionSetup small_everything(const char* name) {
     setup.name = name;
     setup.key_table = setup.query_table = setup.value_table = setup.content_bias = setup.position_bias = true;
     setup.biases = 2;
+    setup.channels = 2;
     setup.dropout = 0.3F;
     return setup;
 }

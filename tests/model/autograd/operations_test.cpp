@@ -139,6 +139,44 @@ TEST(Operations, RotaryGradients) {
     }
 }
 
+TEST(Operations, KerpleBiasGradients) {
+    for (const bool power : {false, true}) {
+        for (const std::int64_t sides : {1, 2}) {
+            Inputs in({{"a", {sides, 3}}, {"p", {sides, 3}}});
+            testing::expect_gradients_match(in.parameters,
+                                            [&](Tape& t) { return kerple_bias(t, in(t, "a"), in(t, "p"), power, 4); });
+        }
+    }
+}
+
+TEST(Operations, BiasNetworkGradients) {
+    Inputs in({{"x", {9}}, {"w1", {7, 1}}, {"b1", {7}}, {"w2", {3, 7}}});
+    for (const double ceiling : {0.0, 16.0}) {
+        testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+            return bias_network(t, {in(t, "x"), in(t, "w1"), in(t, "b1"), in(t, "w2")}, ceiling);
+        });
+    }
+}
+
+TEST(Operations, FireDistancesGradients) {
+    Inputs in({{"c", {1}}, {"t", {1}}});
+    double* const values = in.parameters.values().as<double>();
+    for (const double c : {0.7, -1.3}) {
+        for (const double t : {1.1, -0.9}) {
+            values[0] = c;
+            values[1] = t;
+            const auto f = [&](bool is_signed, std::int64_t longest) {
+                return [&in, is_signed, longest](Tape& tape) {
+                    return fire_distances(tape, in(tape, "c"), in(tape, "t"), {0.1, 8, is_signed}, longest);
+                };
+            };
+            testing::expect_gradients_match(in.parameters, f(true, 5));
+            testing::expect_gradients_match(in.parameters, f(false, 5));
+            testing::expect_gradients_match(in.parameters, f(true, 20), {"t"});  // longer than the threshold
+        }
+    }
+}
+
 TEST(Operations, GatherRowsGradients) {
     Inputs in({{"x", {6, 3}}, {"w", {2, 3}}});
     std::vector<std::int32_t> rows = {0, 2, 5};
@@ -212,6 +250,10 @@ TEST(Operations, AttentionWithEveryTermGradients) {
                {"v", {2, 3}},
                {"bias", {2, 5}},
                {"bias2", {2, 3}},
+               {"a", {11, 4}},
+               {"b", {11, 4}},
+               {"a2", {11, 2}},
+               {"b2", {11, 2}},
                {"w", {12, 12}}});
     testing::expect_gradients_match(in.parameters, [&](Tape& t) {
         const Var q = in(t, "q"), kv = linear(t, in(t, "kv"), in(t, "w"));
@@ -223,6 +265,8 @@ TEST(Operations, AttentionWithEveryTermGradients) {
         score.content_bias = in(t, "u");
         score.position_bias = in(t, "v");
         score.biases = {in(t, "bias"), in(t, "bias2")};
+        score.add_channels(in(t, "a"), in(t, "b"));
+        score.add_channels(in(t, "a2"), in(t, "b2"));
         const auto attend = [&](Var from) {
             return attention(t, {from, 0}, {kv, 0}, {kv, 6}, c.heads, c.head_dim, c.batch.input.rows,
                              c.batch.input.rows, score);

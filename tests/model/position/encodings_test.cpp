@@ -19,7 +19,14 @@ struct Row {
     bool collapses;  // equal tokens everywhere give equal outputs everywhere (position enters through the logits alone)
     bool any_length;                                   // takes sequences past max_length by default
     std::int64_t (*parameters)(const ModelSettings&);  // that the encoding adds
+    const char* wrapped = nullptr;  // an encoding to list in front of one that only changes the positions
 };
+
+ModelSettings settings_of(const Row& row) {
+    ModelSettings settings = small_settings(row.encoding);
+    if (row.wrapped != nullptr) settings.position.insert(settings.position.begin(), default_position(row.wrapped));
+    return settings;
+}
 
 const Row rows[] = {
     {"none", false, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
@@ -36,6 +43,17 @@ const Row rows[] = {
      [](const ModelSettings& s) {
          return 2 * s.max_length * s.hidden + s.layers * (2 * s.hidden * s.hidden + s.hidden);
      }},
+    {"shaw", true, false, true,
+     [](const ModelSettings& s) { return s.layers * 2 * (2 * 16 + 1) * (s.hidden / s.heads); }},
+    {"kerple", true, true, true, [](const ModelSettings& s) { return 2 * 2 * s.heads; }},
+    {"fire", true, true, true, [](const ModelSettings& s) { return 32 * (s.heads + 2) + 2; }},
+    {"transformer_xl", true, true, true,
+     [](const ModelSettings& s) { return s.layers * s.hidden * s.hidden + 2 * s.hidden; }},
+    {"log_cpb", true, true, true, [](const ModelSettings& s) { return 512 * (s.heads + 2); }},
+    {"tupe", true, true, false,
+     [](const ModelSettings& s) { return (s.max_length + 2 + 2 * s.hidden) * s.hidden + s.heads; }},
+    {"randomized", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }, "absolute"},
+    {"shape", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }, "absolute"},
 };
 
 class Encodings : public ::testing::TestWithParam<Row> {};
@@ -50,7 +68,7 @@ TEST(EncodingTable, HasARowForEveryEncoding) {
 }
 
 TEST_P(Encodings, GradientsOfAWholeModelMatchCentralDifferences) {
-    const auto model = perturbed_model(small_settings(GetParam().encoding));
+    const auto model = perturbed_model(settings_of(GetParam()));
     const RaggedBatch batch({5, 1, 3}, 11);
     const auto f = [&](Tape& tape) {
         return model->logits(tape, model->encode(tape, batch.input, {}), batch.input, {});
@@ -59,7 +77,7 @@ TEST_P(Encodings, GradientsOfAWholeModelMatchCentralDifferences) {
 }
 
 TEST_P(Encodings, GradientsWithDropoutMatchCentralDifferences) {
-    ModelSettings settings = small_settings(GetParam().encoding);
+    ModelSettings settings = settings_of(GetParam());
     settings.layers = 1;
     settings.hidden_dropout = 0.3;
     settings.attention_dropout = 0.4;
@@ -73,14 +91,14 @@ TEST_P(Encodings, GradientsWithDropoutMatchCentralDifferences) {
 }
 
 TEST_P(Encodings, ParameterCountEqualsTheFormula) {
-    const ModelSettings settings = small_settings(GetParam().encoding);
+    const ModelSettings settings = settings_of(GetParam());
     const std::int64_t baseline = MaskedLanguageModel(small_settings("none"), DType::float32).parameters().count();
     EXPECT_EQ(MaskedLanguageModel(settings, DType::float32).parameters().count() - baseline,
               GetParam().parameters(settings));
 }
 
 TEST_P(Encodings, PermutedTokensArePermutedOutputsOnlyWithoutPosition) {
-    const auto model = perturbed_model(small_settings(GetParam().encoding));
+    const auto model = perturbed_model(settings_of(GetParam()));
     RaggedBatch batch({6}, 11);
     batch.types.assign(6, 0);
     batch.refresh();
@@ -104,7 +122,7 @@ TEST_P(Encodings, PermutedTokensArePermutedOutputsOnlyWithoutPosition) {
 }
 
 TEST_P(Encodings, ConstantInputCollapsesExactlyForTheLogitOnlyOnes) {
-    const auto model = perturbed_model(small_settings(GetParam().encoding));
+    const auto model = perturbed_model(settings_of(GetParam()));
     RaggedBatch batch({7}, 11);
     batch.ids.assign(7, 4);
     batch.types.assign(7, 1);
@@ -120,7 +138,7 @@ TEST_P(Encodings, ConstantInputCollapsesExactlyForTheLogitOnlyOnes) {
 }
 
 TEST_P(Encodings, SequencesDoNotSeeEachOther) {
-    const auto model = perturbed_model(small_settings(GetParam().encoding));
+    const auto model = perturbed_model(settings_of(GetParam()));
     RaggedBatch alone({4}, 11), together({4, 7, 1}, 11);
     for (std::size_t n = 4; n < together.ids.size(); ++n) together.ids[n] = 9;
     together.refresh();
@@ -131,7 +149,7 @@ TEST_P(Encodings, SequencesDoNotSeeEachOther) {
 }
 
 TEST_P(Encodings, TakesEightTimesTheLengthOrRefusesClearly) {
-    const ModelSettings settings = small_settings(GetParam().encoding);
+    const ModelSettings settings = settings_of(GetParam());
     const auto model = perturbed_model(settings);
     const RaggedBatch batch({static_cast<std::int32_t>(8 * settings.max_length)}, 11);
     EXPECT_EQ(model->longest_sequence() == 0, GetParam().any_length);
@@ -150,7 +168,7 @@ TEST_P(Encodings, TakesEightTimesTheLengthOrRefusesClearly) {
 }
 
 TEST_P(Encodings, Float32AgreesWithFloat64) {
-    const ModelSettings settings = small_settings(GetParam().encoding);
+    const ModelSettings settings = settings_of(GetParam());
     const auto exact = perturbed_model(settings), single = perturbed_model(settings, DType::float32);
     const RaggedBatch batch({8, 3}, 11);
     const std::vector<double> expected = encode(*exact, batch.input);
