@@ -4,9 +4,9 @@
     python scripts/check_locus_model.py                               every encoding and combination below
     python scripts/check_locus_model.py --locus PROGRAM rope alibi    only those with one of these words in their name
 
-Each configuration is made small and trained for a few steps with a high learning rate, so that no bias is left at 0 and every term of the score
-weighs something. Then logits and hidden states are compared on sequences with padding on the right and on the left, up to max_length and
-beyond it; where `locus forward` refuses the longer ones, the loader has to refuse them too. Every tensor of the file has to be read.
+Each configuration is made small and trained for a few steps with a high learning rate, so that no bias is left at 0 and every term of the
+score weighs something. Then logits and hidden states are compared on sequences with padding on the right and on the left, up to max_length
+and beyond it; where `locus forward` refuses the longer ones, the loader has to refuse them too. Every tensor of the file has to be read.
 Needs torch, safetensors and PyYAML.
 """
 
@@ -62,7 +62,8 @@ def cases():
         "t5_bias, near": position("t5_bias", buckets=8, max_distance=12),
         "disentangled, buckets": position("disentangled", buckets=8, max_distance=20),
         "disentangled, shared, norm, paper": position("disentangled", share_projections=True, table_norm=True, p2c_index="paper"),
-        "disentangled, shared p2p, buckets": position("disentangled", terms="c2p|p2c|p2p", buckets=6, max_distance=16, share_projections=True),
+        "disentangled, shared p2p, buckets": position("disentangled", terms="c2p|p2c|p2p", buckets=6, max_distance=16,
+                                                      share_projections=True),
         "no token types": position("none") | {"model.token_types": 0},
         "deberta": V1,
         "deberta, plain": V1 | PLAIN,

@@ -6,8 +6,8 @@
 
     python scripts/locus_model.py MODEL --input IN.safetensors --output OUT.safetensors        as `locus forward`
 
-Written to be read, not to be fast: scores are whole [S, S] matrices. The formulas are on top of the files in model/. An encoding is a function
-or two, named in ENCODINGS for the places where they act (model/position/position_encoding.h). Needs torch and safetensors.
+Written to be read, not to be fast: scores are whole [S, S] matrices. The formulas are on top of the files in model/. An encoding is a
+function or two, named in ENCODINGS for the places where they act (model/position/position_encoding.h). Needs torch and safetensors.
 """
 
 import argparse
