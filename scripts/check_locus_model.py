@@ -25,17 +25,15 @@ from locus_model import load
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-4
-MAX_LENGTH = 40
-LENGTHS = {"within": MAX_LENGTH, "beyond": 57}
 SMALL = {"run.threads": 1, "data.synthetic.megabytes": 1, "data.tokenizer.vocab_size": 400, "data.sequence_length": 32, "model.layers": 2,
-         "model.hidden": 32, "model.feed_forward": 48, "model.max_length": MAX_LENGTH, "model.initializer_range": 0.2, "train.steps": 8,
+         "model.hidden": 32, "model.feed_forward": 48, "model.max_length": 40, "model.initializer_range": 0.2, "train.steps": 8,
          "train.batch_size": 4, "train.evaluate_samples": 4, "train.optimizer.learning_rate": 0.02, "train.schedule.warmup": 0}
 V1, V2, PLAIN = ({"model.architecture": "deberta"}, {"model.architecture": "deberta-v2"}, {"model.mask_decoder": "plain"})
 CONVOLUTION = {"model.convolution.kernel": 3}
 
 
 def position(encoding, **options):
-    return {"model.position": dict(encoding=encoding, **options)}
+    return all_of(dict(encoding=encoding, **options))
 
 
 def all_of(*encodings):
@@ -43,7 +41,7 @@ def all_of(*encodings):
 
 
 def cases():
-    """Name -> (configuration file, keys to replace)."""
+    """Name -> (configuration file, keys to replace); only encodings that have a file in configs/position."""
     folder = ROOT / "configs" / "position"
     found = {f"configs/position/{file.name}": (file, {}) for file in sorted(folder.glob("*.yaml"))}
     combined = {f"absolute, beyond: {what}": position("absolute", beyond=what)
@@ -59,6 +57,7 @@ def cases():
         "sinusoidal, embedding_size": position("sinusoidal", scale=1.0) | {"model.embedding_size": 19},
         "alibi, 6 heads": position("alibi", sides="two_slopes") | {"model.heads": 6, "model.hidden": 36},
         "rope, interleaved half, yarn": position("rope", layout="interleaved", fraction=0.5, scaling="yarn", factor=4.0, base=100),
+        "rope, long, yarn": position("rope", scaling="yarn", base=3) | {"model.max_length": 400},
         "t5_bias, near": position("t5_bias", buckets=8, max_distance=12),
         "disentangled, buckets": position("disentangled", buckets=8, max_distance=20),
         "disentangled, shared, norm, paper": position("disentangled", share_projections=True, table_norm=True, p2c_index="paper"),
@@ -83,8 +82,25 @@ def cases():
         "[absolute, alibi]": all_of({"encoding": "absolute", "beyond": "hier"}, "alibi"),
         "[rope, t5_bias, relative_key]": all_of("rope", "t5_bias", "relative_key"),
         "[disentangled with p2p, alibi, sinusoidal]": all_of({"encoding": "disentangled", "terms": "c2p|p2p"}, "alibi", "sinusoidal"),
+        "scalar, channel 3": position("scalar", scale=0.1, channel=3),
+        "rnn, tanh, forward, replace": position("rnn", cell="tanh", directions="forward", states="replace"),
+        "rnn, lstm": position("rnn", cell="lstm"),
+        "linear_recurrence, forward, replace": position("linear_recurrence", directions="forward", states="replace"),
+        "linear_recurrence, lru": position("linear_recurrence", variant="lru"),
+        "linear_recurrence, lru, forward": position("linear_recurrence", variant="lru", directions="forward", state=6),
+        "convolutional, nearest": position("convolutional", width=5, padding="nearest"),
+        "additive_relative, window 3": position("additive_relative", window=3),
+        "shaw, keys alone": position("shaw", max_distance=5, values=False),
+        "shaw, sinusoidal": position("shaw", max_distance=100, vectors="sinusoidal"),
+        "transformer_xl, untied": position("transformer_xl", max_distance=9, untied=True),
+        "kerple, power": position("kerple", kernel="power"),
+        "kerple, unsigned, per layer": position("kerple", signed=False, per_layer=True),
+        "fire, unsigned, per layer": position("fire", signed=False, per_layer=True, threshold=20),
+        "log_cpb, linear, per layer": position("log_cpb", distance="linear", per_layer=True, hidden_units=16),
     }
-    return found | {name: (folder / "none.yaml", position("none") | given) for name, given in combined.items()}
+    known = {file.stem for file in folder.glob("*.yaml")}
+    return found | {name: (folder / "none.yaml", position("none") | keys) for name, keys in combined.items()
+                    if known.issuperset(each["encoding"] for each in keys.get("model.position", []))}
 
 
 def locus(program, *arguments):
@@ -103,13 +119,13 @@ def train(program, folder, file, keys):
 
 
 def sample_input(config, length):
-    """Four sequences of random tokens: full, padded on the right, on the left, on both sides."""
+    """Four sequences of random tokens: full, padded on the right, on the left, on both sides and in the middle."""
     generator = torch.Generator().manual_seed(length)
     ids = torch.randint(5, config["vocab_size"], (4, length), generator=generator)
     mask = torch.ones_like(ids)
     mask[1, length - 9:] = 0
     mask[2, :5] = 0
-    mask[3, :3] = mask[3, 30:] = 0
+    mask[3, :3] = mask[3, 14:16] = mask[3, 30:] = 0
     types = torch.randint(0, max(1, config["type_vocab_size"]), ids.shape, generator=generator)
     return {"input_ids": ids * mask, "attention_mask": mask, "token_type_ids": types}
 
@@ -158,7 +174,8 @@ def check(program, file, keys, scratch):
     checkpoint = train(program, scratch, file, keys)
     model = load(checkpoint)
     model.weights = Reading(model.weights)
-    results = {what: compare(program, checkpoint, model, length, scratch) for what, length in LENGTHS.items()}
+    lengths = {"within": model.max_length, "beyond": model.max_length * 7 // 5}
+    results = {what: compare(program, checkpoint, model, length, scratch) for what, length in lengths.items()}
     text = "   ".join(f"{what} max_length: {detail:<11}" for what, (_, detail) in results.items())
     if model.weights.unread:
         return False, f"{text} never read: {', '.join(sorted(model.weights.unread)[:3])}"

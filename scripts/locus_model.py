@@ -6,8 +6,8 @@
 
     python scripts/locus_model.py MODEL --input IN.safetensors --output OUT.safetensors        as `locus forward`
 
-Written to be read, not to be fast: scores are whole [S, S] matrices. The formulas are on top of the files in model/. An encoding is a
-function or two, named in ENCODINGS for the places where they act (model/position/position_encoding.h). Needs torch and safetensors.
+Written to be read, not to be fast: scores are whole [S, S] matrices. The formulas are on top of the files in model/; the position encodings
+are in locus_encodings.py. Needs torch and safetensors.
 """
 
 import argparse
@@ -20,6 +20,8 @@ import re
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
+
+from locus_encodings import ENCODINGS
 
 
 @dataclasses.dataclass
@@ -53,14 +55,18 @@ class Model:
     def __init__(self, config, weights):
         own = config["locus"]
         self.config, self.weights = config, weights
-        self.architecture, self.positions = own["architecture"], own["position"]
+        self.positions = own["position"]
         self.layers, self.heads = config["num_hidden_layers"], config["num_attention_heads"]
         self.hidden, self.max_length = config["hidden_size"], config["max_position_embeddings"]
         self.head_dim = self.hidden // self.heads
-        self.decoder_passes = own["decoder_passes"] if own["mask_decoder"] == "enhanced" else 0
+        self.decoder_passes = own["decoder_passes"] if own.get("mask_decoder") == "enhanced" else 0
         unknown = sorted({option["encoding"] for option in self.positions} - set(ENCODINGS))
         if unknown:
-            raise ValueError(f"there is no encoding {unknown[0]} in locus_model.py; there are: {', '.join(ENCODINGS)}")
+            raise ValueError(f"there is no encoding {unknown[0]} in locus_encodings.py; there are: {', '.join(ENCODINGS)}")
+
+    @property
+    def dtype(self):
+        return self["embeddings.word_embeddings.weight"].dtype
 
     def __getitem__(self, name):
         return self.weights[name]
@@ -164,197 +170,6 @@ def ask(x, vectors, rows):
     """x_i . vectors[rows(i, j)] for all i, j: x [B, heads, S, head_dim], vectors [1 or heads, n, head_dim], rows [B, 1, S, S]."""
     products = x @ vectors.mT
     return products.gather(-1, rows.expand(-1, products.shape[1], -1, -1))
-
-
-def of_distance(function, batch):
-    """function(r) for the distances of a batch, [B, 1, S, S]; called once for each distance, on Python's exact numbers."""
-    reach = int(batch.apart.max())
-    values = torch.tensor([function(r) for r in range(-reach, reach + 1)])
-    return values[batch.apart + reach]
-
-
-def refuse_longer(limit, longest):
-    if longest > limit:
-        raise ValueError(f"a sequence of {longest} tokens is longer than the position table ({limit} rows)")
-
-
-# ---- the encodings: model/position/NAME.cpp has the formula of each ----------------------------------------------------------------------
-
-def absolute_table(model, option, longest):
-    """The rows for positions 0 .. longest - 1."""
-    table, i = model["embeddings.position_embeddings.weight"], torch.arange(longest)
-    n, a = len(table), option["hier_alpha"]
-    if longest <= n:
-        return table
-    match option["beyond"]:
-        case "clip":
-            return table[i.clamp(max=n - 1)]
-        case "tile":
-            return table[i % n]
-        case "zero":
-            return F.pad(table, (0, 0, 0, longest - n))
-        case "random":
-            return torch.cat([table, model.config["initializer_range"] * random_rows(longest - n, table.shape[1]).to(table)])
-        case "interp":
-            return F.interpolate(table.T[None], size=longest, mode="linear", align_corners=True)[0].T
-        case "hier" if longest <= n * n:
-            u = (table - a * table[0]) / (1 - a)
-            return a * u[i // n] + (1 - a) * u[i % n]
-    refuse_longer(n * n if option["beyond"] == "hier" else n, longest)
-
-
-def absolute_input(model, option, x, batch):
-    return x + absolute_table(model, option, batch.longest)[batch.positions] if option["site"] == "input" else x
-
-
-def absolute_output(model, option, z, batch):
-    return z + absolute_table(model, option, batch.longest)[batch.positions] if option["site"] == "output" or model.decoder_passes else z
-
-
-def philox(seed, stream, counter):
-    """kernels/random.h: four 32-bit words for every counter, int64 tensors."""
-    word = 0xFFFFFFFF
-    for _ in range(10):
-        p0, p1 = 0xD2511F53 * counter[0], 0xCD9E8D57 * counter[2]
-        counter = [(p1 >> 32) & word ^ counter[1] ^ seed, p1 & word, (p0 >> 32) & word ^ counter[3] ^ stream, p0 & word]
-        seed, stream = (seed + 0x9E3779B9) & word, (stream + 0xBB67AE85) & word
-    return counter
-
-
-def random_rows(rows, columns):
-    """Standard normals [rows, columns], the same in every call."""
-    row, pair = torch.meshgrid(torch.arange(rows), torch.arange((columns + 1) // 2), indexing="ij")
-    bits = philox(0, 5, [pair, row, torch.zeros_like(row), torch.zeros_like(row)])
-    u, turn = (word.double() * 2.0 ** -32 for word in bits[:2])
-    radius, angle = (-2 * (1 - u).log()).sqrt(), 2 * math.pi * turn
-    return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1).flatten(1)[:, :columns]
-
-
-def sinusoidal(model, option, x, batch):
-    channel = torch.arange(x.shape[-1])
-    angle = batch.positions[..., None] * option["base"] ** (-2.0 * (channel // 2).double() / len(channel))
-    return x + (option["scale"] * torch.where(channel % 2 == 0, angle.sin(), angle.cos())).to(x.dtype)
-
-
-def relative_key(model, option, score, layer, batch):
-    vectors, n = model[f"encoder.layer.{layer}.attention.self.distance_embedding.weight"], model.max_length
-    if option["beyond"] == "error":
-        refuse_longer(n, batch.longest)
-    score.keys = vectors[None], (batch.apart + n - 1).clamp(0, 2 * n - 2)
-
-
-def relative_key_query(model, option, score, layer, batch):
-    relative_key(model, option, score, layer, batch)
-    score.queries = score.keys
-
-
-def t5_bias(model, option, score, layer, batch):
-    side, exact, reach = option["buckets"] // 2, option["buckets"] // 4, option["max_distance"]
-
-    def bucket(r):  # query minus key
-        first, distance = side if r < 0 else 0, abs(r)
-        if distance < exact:
-            return first + distance
-        return first + min(side - 1, exact + int(math.log(distance / exact) / math.log(reach / exact) * (side - exact)))
-
-    table = model["encoder.relative_attention_bias.weight"]
-    score.bias = score.bias + table[of_distance(bucket, batch)[:, 0]].permute(0, 3, 1, 2)
-
-
-def alibi_slopes(heads):
-    """A power of two is evenly spread; other numbers of heads take every other slope of the power above for the rest."""
-    below = 2 ** int(math.log2(heads))
-    return [2 ** (-8 * (h + 1) / below) for h in range(below)] + [2 ** (-8 * (2 * h + 1) / (2 * below)) for h in range(heads - below)]
-
-
-def alibi(model, option, score, layer, batch):
-    slope, r = torch.tensor(alibi_slopes(model.heads), dtype=torch.float64)[:, None, None], batch.apart
-    cost = slope * r.abs()
-    match option["sides"]:
-        case "offset":
-            cost = cost - slope / 2 * (r > 0)
-        case "one_sided":
-            looks_left = torch.arange(model.heads)[:, None, None] < (model.heads + 1) // 2
-            cost = torch.where((r == 0) | ((r > 0) == looks_left), cost, 1e9)
-        case "two_slopes":
-            cost = torch.where(r < 0, slope.flip(0) * r.abs(), cost)
-    score.bias = score.bias - cost.to(model["cls.predictions.bias"].dtype)
-
-
-def rope_turning(model, option, longest):
-    """Frequency of each pair, and the amplitude of all, in a batch whose longest sequence is this long."""
-    base, channels, n = option["base"], int(option["fraction"] * model.head_dim) // 2 * 2, model.max_length
-    pair = torch.arange(channels // 2, dtype=torch.float64)
-    plain = base ** (-2 * pair / channels)
-    if option["scaling"] == "none" or longest <= n:
-        return plain, 1.0
-    s = option["factor"] or longest / n
-    match option["scaling"]:
-        case "linear":
-            return plain / s, 1.0
-        case "ntk":
-            return (base * s ** (channels / (channels - 2))) ** (-2 * pair / channels), 1.0
-    low, high = (channels * math.log(n / (turns * 2 * math.pi)) / (2 * math.log(base)) for turns in (32, 1))
-    low = max(0, math.floor(low))
-    high = min(channels - 1, max(low + 0.001, math.ceil(high)))
-    slowed = ((pair - low) / (high - low)).clamp(0, 1)
-    return plain * (1 - slowed) + plain / s * slowed, 0.1 * math.log(s) + 1
-
-
-def rope(model, option, x, batch):
-    frequency, amplitude = rope_turning(model, option, batch.longest)
-    angle = batch.positions[:, None, :, None] * frequency
-    cos, sin = ((amplitude * wave).to(x.dtype) for wave in (angle.cos(), angle.sin()))
-    turned, rest = x[..., :2 * len(frequency)], x[..., 2 * len(frequency):]
-    if option["layout"] == "interleaved":
-        a, b = turned[..., 0::2], turned[..., 1::2]
-        return torch.cat([torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2), rest], dim=-1)
-    a, b = turned.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], dim=-1)
-
-
-def disentangled(model, option, score, layer, batch):
-    terms = option["terms"].split("|")
-    score.scale /= math.sqrt(1 + len(terms) - terms.count("none"))
-    buckets, last = option["buckets"], (option["max_distance"] or model.max_length) - 1
-    k, middle = buckets or last + 1, buckets // 2
-    table = model["encoder.rel_embeddings.weight"]
-    if option["table_norm"]:
-        table = model.norm("encoder.LayerNorm", table)
-
-    def row(r):
-        g = r
-        if buckets and abs(r) > middle:
-            far = math.ceil(math.log(abs(r) / middle) / math.log(last / middle) * (middle - 1)) + middle
-            g = math.copysign(buckets - 1 if abs(r) == last else far, r)
-        return min(max(int(g) + k, 0), 2 * k - 1)
-
-    def vectors(part):  # of each row [heads, 2 k, head_dim]
-        projection = part if option["share_projections"] else f"pos_{part}_proj"
-        return model.split_heads(model.linear(f"encoder.layer.{layer}.attention.self.{projection}", table))
-
-    rows = of_distance(row, batch)
-    reversed_rows = of_distance(lambda r: row(-r), batch)
-    if "c2p" in terms:
-        score.keys = vectors("key"), rows
-    if "p2c" in terms:
-        score.queries = vectors("query"), reversed_rows if option["p2c_index"] == "paper" else rows
-    if "p2p" in terms:
-        products = vectors("query") @ vectors("key").mT
-        score.bias = score.bias + score.scale * products[:, rows[:, 0], reversed_rows[:, 0]].transpose(0, 1)
-
-
-ENCODINGS = {
-    "none": {},
-    "absolute": {"embed": absolute_input, "decode": absolute_output},
-    "sinusoidal": {"embed": sinusoidal},
-    "relative_key": {"relate": relative_key},
-    "relative_key_query": {"relate": relative_key_query},
-    "t5_bias": {"relate": t5_bias},
-    "alibi": {"relate": alibi},
-    "rope": {"rotate": rope},
-    "disentangled": {"relate": disentangled},
-}
 
 
 # ---- files -------------------------------------------------------------------------------------------------------------------------------
