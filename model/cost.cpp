@@ -10,8 +10,11 @@ std::string part_of(const std::string& name) {
     const auto contains = [&](const char* piece) { return name.find(piece) != std::string::npos; };
     if (contains("word_embeddings")) return "word embeddings (tied to the output)";
     if (contains("token_type_embeddings")) return "token types";
-    if (contains("position_embeddings") || contains("distance_embedding")) return "positions";
+    for (const char* table : {"position_embeddings", "distance_embedding", "rel_embeddings", "relative_attention_bias"})
+        if (contains(table)) return "positions";
     if (contains("cls.predictions")) return "masked-LM head";
+    if (contains("embed_proj")) return "projection of the embeddings";
+    if (contains(".conv.")) return "convolution";
     if (contains("LayerNorm")) return "layer norms";
     if (contains("attention")) return "attention";
     return "feed-forward";
@@ -61,20 +64,32 @@ double forward_flops(const ModelSettings& settings, std::int64_t tokens, std::in
                      std::int64_t masked) {
     const double hidden = static_cast<double>(settings.hidden), wide = static_cast<double>(settings.feed_forward);
     const double length = static_cast<double>(sequence_length), vocabulary = static_cast<double>(settings.vocab_size);
+    const double columns = static_cast<double>(settings.embedding_columns());
     const double linear = 8 * hidden * hidden + 4 * hidden * wide;
     // A tile's band of distances is about twice as wide as the tile, hence 4 S H per table as in a dense product of twice the keys.
     const double attention = 4 * length * hidden + 4 * length * hidden * static_cast<double>(table_terms(settings));
-    const double head = 2 * hidden * hidden + 2 * hidden * vocabulary;
-    return static_cast<double>(tokens) * static_cast<double>(settings.layers) * (linear + attention) +
-           static_cast<double>(masked) * head;
+    const double head = 2 * hidden * columns + 2 * columns * vocabulary;
+    double per_token = static_cast<double>(settings.layers) * (linear + attention), per_masked = head;
+    if (settings
+            .has_enhanced_decoder()) {  // the last block has keys and values for all rows, all else for the masked ones
+        const double passes = static_cast<double>(settings.decoder_passes), key_value = 4 * hidden * hidden;
+        per_token += passes * key_value - (linear + attention);
+        per_masked += passes * (linear + attention - key_value);
+    }
+    if (columns < hidden) per_token += 2 * columns * hidden;
+    per_token += 2 * hidden * hidden * static_cast<double>(settings.convolution.kernel);
+    return static_cast<double>(tokens) * per_token + static_cast<double>(masked) * per_masked;
 }
 
 MemoryEstimate training_memory(const ModelSettings& settings, std::int64_t batch_size, std::int64_t sequence_length,
                                double masked_share) {
     const ModelSettings& s = settings;
     const std::int64_t layer = 4 * s.hidden * s.hidden + 2 * s.hidden * s.feed_forward + 9 * s.hidden + s.feed_forward;
-    const std::int64_t parameters = s.vocab_size * (s.hidden + 1) + s.token_types * s.hidden + position_parameters(s) +
-                                    s.layers * layer + s.hidden * (s.hidden + 5);
+    const std::int64_t columns = s.embedding_columns(), projection = columns == s.hidden ? 0 : columns * s.hidden;
+    const std::int64_t convolution = s.convolution.kernel * s.hidden * s.hidden + 3 * s.hidden;
+    const std::int64_t parameters = s.vocab_size * (columns + 1) + s.token_types * columns + position_parameters(s) +
+                                    projection + (s.convolution.kernel > 0 ? convolution : 0) + s.layers * layer +
+                                    columns * (s.hidden + 3) + 2 * s.hidden;
     const std::int64_t rows = batch_size * sequence_length;
     const std::int64_t masked = static_cast<std::int64_t>(static_cast<double>(rows) * masked_share);
     // Kept per row and layer: the fused projections (3 H), attention out, two projections, two sums, two norm outputs (7 H), and the

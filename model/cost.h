@@ -15,6 +15,7 @@ std::vector<std::pair<std::string, std::int64_t>> parameters_by_part(const Maske
 
 /// Multiply-adds count as 2. Matrix products and attention only: more than 99 % of the arithmetic.
 ///   forward(token) = layers (8 H^2 + 4 H F + 4 S H [+ 4 S H per relative table]) + masked share (2 H^2 + 2 H V)
+/// With the enhanced mask decoder the last layer's keys and values are for all tokens, all else of it is for the masked ones, times the passes.
 /// A training step is three times the forward.
 double forward_flops(const ModelSettings& settings, std::int64_t tokens, std::int64_t sequence_length,
                      std::int64_t masked);

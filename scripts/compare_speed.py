@@ -3,6 +3,8 @@
 
     scripts/compare_speed.py --python VENV/bin/python                 tiny and small, float32, length 128
     scripts/compare_speed.py --python VENV/bin/python --size tiny --length 512 --compile --rounds 5
+    scripts/compare_speed.py --python VENV/bin/python --size tiny --position disentangled
+    scripts/compare_speed.py --size tiny --encodings absolute disentangled rope alibi t5_bias      Locus alone, against the first of the list
 
 Runs alternate (A B A B ...), because other work on the machine comes and goes; each figure is the median over the rounds, with the lowest
 and the highest. "% of peak" is against the rate of fused multiply-adds that `locus bench` measures between its steps.
@@ -32,7 +34,7 @@ model:
   feed_forward: {feed_forward}
   max_length: {length}
   dropout: {{hidden: {dropout}, attention: {dropout}}}
-  position: absolute
+  position: {position}
 train:
   batch_size: {batch}
   optimizer: {{clip: 1.0}}
@@ -43,9 +45,9 @@ class CompareError(Exception):
     """A program that did not give a figure."""
 
 
-def configuration(size, length, options):
+def configuration(size, length, options, position):
     sizes = peer_pytorch.SIZES[size]
-    return CONFIGURATION.format(**{**sizes, "batch": batch_size(size, length)}, length=length, precision=options.precision,
+    return CONFIGURATION.format(**{**sizes, "batch": batch_size(size, length)}, length=length, precision=options.precision, position=position,
                                 threads=options.threads, vocabulary=peer_pytorch.VOCABULARY, masked=peer_pytorch.MASKED_SHARE,
                                 dropout=peer_pytorch.DROPOUT)
 
@@ -73,10 +75,11 @@ def run_json(command):
 def compare(size, length, options, folder):
     """(results of locus, results of the peer), one for each round."""
     config = pathlib.Path(folder, f"{size}-{length}.yaml")
-    config.write_text(configuration(size, length, options), encoding="utf-8")
+    config.write_text(configuration(size, length, options, options.position), encoding="utf-8")
     locus = [options.locus, "bench", config, "--json"]
     peer = [options.python, ROOT / "scripts" / "peer_pytorch.py", size, "--length", str(length), "--batch", str(batch_size(size, length)),
-            "--precision", options.precision, "--threads", str(options.threads), "--steps", str(options.steps)]
+            "--precision", options.precision, "--threads", str(options.threads), "--steps", str(options.steps),
+            "--position", options.position]
     if options.compile:
         peer.append("--compile")
     ours, theirs = [], []
@@ -85,6 +88,33 @@ def compare(size, length, options, folder):
         ours.append(run_json(locus))
         theirs.append(run_json(peer))
     return ours, theirs
+
+
+def compare_encodings(size, length, options, folder):
+    """Results of locus for each encoding, one for each round; the first encoding runs again beside every other one."""
+    first, *others = options.encodings
+    configs = {}
+    for encoding in options.encodings:
+        configs[encoding] = pathlib.Path(folder, f"{size}-{length}-{encoding}.yaml")
+        configs[encoding].write_text(configuration(size, length, options, encoding), encoding="utf-8")
+    results = {other: ([], []) for other in others}
+    for done in range(options.rounds):
+        for other in others:
+            print(f"{size}, length {length}, {other}: round {done + 1} of {options.rounds}", file=sys.stderr)
+            for config, kept in zip((configs[first], configs[other]), results[other]):
+                kept.append(run_json([options.locus, "bench", config, "--json"]))
+    return results
+
+
+def encodings_table(measured, options):
+    first = options.encodings[0]
+    lines = [f"| model | length | encoding | tokens/s: median (range) | {first} beside it | ratio |", "|---|---:|---|---:|---:|---:|"]
+    for (size, length), results in measured.items():
+        for encoding, (reference, ours) in results.items():
+            median, low, high = spread(ours, "tokens_per_second")
+            beside = spread(reference, "tokens_per_second")[0]
+            lines.append(f"| {size} | {length} | {encoding} | {median:,.0f} ({low:,.0f} to {high:,.0f}) | {beside:,.0f} | **{median / beside:.2f}** |")
+    return "\n".join(lines)
 
 
 def spread(results, field):
@@ -117,6 +147,8 @@ def main():
     parser.add_argument("--locus", type=pathlib.Path, default=ROOT / "build" / "release" / "locus")
     parser.add_argument("--size", nargs="+", choices=peer_pytorch.SIZES, default=list(peer_pytorch.SIZES))
     parser.add_argument("--length", nargs="+", type=int, default=[128])
+    parser.add_argument("--position", choices=["absolute", "disentangled"], default="absolute", help="of both programs")
+    parser.add_argument("--encodings", nargs="+", default=[], metavar="NAME", help="compare these with the first of them, without the peer")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--compile", action="store_true", help="torch.compile for the peer")
     parser.add_argument("--rounds", type=int, default=3)
@@ -129,8 +161,9 @@ def main():
         with tempfile.TemporaryDirectory(prefix="locus-speed-") as folder:
             for size in options.size:
                 for length in options.length:
-                    measured[size, length] = compare(size, length, options, folder)
-        text = table(measured, options)
+                    run = compare_encodings if options.encodings else compare
+                    measured[size, length] = run(size, length, options, folder)
+        text = encodings_table(measured, options) if options.encodings else table(measured, options)
         print(text)
         if options.output:
             options.output.write_text(text + "\n", encoding="utf-8")

@@ -4,10 +4,14 @@
     python scripts/peer_pytorch.py tiny                          4 layers of 256, batch 32, length 128
     python scripts/peer_pytorch.py small --precision bfloat16 --compile
     python scripts/peer_pytorch.py tiny --length 512 --batch 8 --steps 20
+    python scripts/peer_pytorch.py tiny --position disentangled    DeBERTa's attention, span = length
 
 Everything that a careful user of PyTorch would do is done: scaled_dot_product_attention, the head on the masked rows only, fused AdamW where
 the version has it, gradients set to None, weights tied. Dropout 0.1, clipping to norm 1, exact GELU, post-LN, learned positions: BERT.
 Positions, masks and ids are drawn before the clock starts.
+
+Disentangled attention is written as DeBERTa's official code has it, with batched products and gathers: content times every relative position
+[batch, heads, S, 2 S], gathered to [batch, heads, S, S], for both terms; scaled_dot_product_attention cannot express it without them.
 
 An environment that presets OPENBLAS_CORETYPE can halve the speed of PyTorch, and glibc's malloc gives large blocks back to the system after
 each step. This script therefore starts itself again with OPENBLAS_CORETYPE unset and
@@ -44,7 +48,7 @@ def restart_tuned():
     os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
-def build_model(size, length):
+def build_model(size, length, position):
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -58,21 +62,42 @@ def build_model(size, length):
             self.up, self.down = nn.Linear(hidden, feed_forward), nn.Linear(feed_forward, hidden)
             self.norm1, self.norm2 = nn.LayerNorm(hidden, eps=1e-12), nn.LayerNorm(hidden, eps=1e-12)
 
-        def attention(self, x):
+            if position == "disentangled":
+                self.position_key, self.position_query = nn.Linear(hidden, hidden, bias=False), nn.Linear(hidden, hidden)
+
+        def disentangled(self, q, k, v, table):
+            """softmax((q k + c2p + p2c) / sqrt(3 d)) v with index clamp(i - j + span, 0, 2 span - 1)."""
+            batch, heads, length, head_dim = q.shape
+            table = F.dropout(table, DROPOUT, self.training)
+            key, query = (projection(table).view(-1, heads, head_dim).permute(1, 2, 0)
+                          for projection in (self.position_key, self.position_query))
+            scale = 1 / (3 * head_dim) ** 0.5
+            index = torch.arange(length)[:, None] - torch.arange(length)[None, :] + table.shape[0] // 2
+            index = index.clamp(0, table.shape[0] - 1).expand(batch, heads, length, length)
+            score = (q * scale) @ k.transpose(-1, -2)
+            score = score + ((q * scale) @ key).gather(-1, index)
+            score = score + ((k * scale) @ query).gather(-1, index.transpose(-1, -2)).transpose(-1, -2)
+            return F.dropout(score.softmax(-1), DROPOUT, self.training) @ v
+
+        def attention(self, x, table):
             batch, length, hidden = x.shape
             q, k, v = self.qkv(x).view(batch, length, 3, self.heads, hidden // self.heads).permute(2, 0, 3, 1, 4)
             dropout = DROPOUT if self.training else 0.0
-            context = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+            if table is None:
+                context = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+            else:
+                context = self.disentangled(q, k, v, table)
             return self.out(context.transpose(1, 2).reshape(batch, length, hidden))
 
-        def forward(self, x):
-            x = self.norm1(x + F.dropout(self.attention(x), DROPOUT, self.training))
+        def forward(self, x, table):
+            x = self.norm1(x + F.dropout(self.attention(x, table), DROPOUT, self.training))
             return self.norm2(x + F.dropout(self.down(F.gelu(self.up(x))), DROPOUT, self.training))
 
     class Bert(nn.Module):
         def __init__(self, layers, hidden, heads, feed_forward):
             super().__init__()
-            self.words, self.positions, self.types = nn.Embedding(VOCABULARY, hidden), nn.Embedding(length, hidden), nn.Embedding(2, hidden)
+            self.words, self.types = nn.Embedding(VOCABULARY, hidden), nn.Embedding(2, hidden)
+            self.positions = nn.Embedding(length if position == "absolute" else 2 * length, hidden)
             self.norm = nn.LayerNorm(hidden, eps=1e-12)
             self.blocks = nn.ModuleList(Block(hidden, heads, feed_forward) for _ in range(layers))
             self.transform, self.head_norm = nn.Linear(hidden, hidden), nn.LayerNorm(hidden, eps=1e-12)
@@ -82,10 +107,12 @@ def build_model(size, length):
                     nn.init.normal_(parameter, std=0.02)
 
         def forward(self, ids, masked_rows, targets):
-            x = self.words(ids) + self.positions.weight[:ids.shape[1]] + self.types.weight[0]
+            x = self.words(ids) + self.types.weight[0]
+            if position == "absolute":
+                x = x + self.positions.weight[:ids.shape[1]]
             x = F.dropout(self.norm(x), DROPOUT, self.training)
             for block in self.blocks:
-                x = block(x)
+                x = block(x, None if position == "absolute" else self.positions.weight)
             x = x.reshape(-1, x.shape[-1])[masked_rows]
             x = self.head_norm(F.gelu(self.transform(x)))
             return F.cross_entropy(F.linear(x, self.words.weight, self.output_bias).float(), targets)
@@ -119,7 +146,7 @@ def make_batches(batch, length, count):
 
 def measure(options, size):
     import torch
-    model = build_model(size, options.length).train()
+    model = build_model(size, options.length, options.position).train()
     optimizer, kind = make_optimizer(model)
     forward = torch.compile(model) if options.compile else model
     cast = torch.autocast("cpu", torch.bfloat16) if options.precision == "bfloat16" else contextlib.nullcontext()
@@ -137,10 +164,11 @@ def measure(options, size):
     return seconds[options.warmup:], losses, kind
 
 
-def step_gflop(size, batch, length):
+def step_gflop(size, batch, length, position):
     """Matrix products and attention of one step, as `locus bench` counts them: three times the forward, multiply-adds as 2."""
     hidden, feed_forward = size["hidden"], size["feed_forward"]
-    layer = 8 * hidden**2 + 4 * hidden * feed_forward + 4 * length * hidden
+    tables = 2 if position == "disentangled" else 0
+    layer = 8 * hidden**2 + 4 * hidden * feed_forward + 4 * length * hidden * (1 + tables)
     head = MASKED_SHARE * (2 * hidden**2 + 2 * hidden * VOCABULARY)
     return 3e-9 * batch * length * (size["layers"] * layer + head)
 
@@ -157,6 +185,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("size", choices=SIZES)
     parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--position", choices=["absolute", "disentangled"], default="absolute")
     parser.add_argument("--batch", type=int, help="sequences per step (default: 32 for tiny, 16 for small)")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="bfloat16: autocast, float32 weights")
     parser.add_argument("--compile", action="store_true", help="torch.compile; the warm-up then takes a minute or more")
@@ -179,10 +208,10 @@ def main():
     seconds, losses, optimizer = measure(options, size)
     step = statistics.median(seconds)
     print(json.dumps({
-        "program": "pytorch", "size": options.size, "precision": options.precision, "compile": options.compile,
+        "program": "pytorch", "size": options.size, "position": options.position, "precision": options.precision, "compile": options.compile,
         "batch": options.batch, "length": options.length, "steps": options.steps,
         "tokens_per_second": options.batch * options.length / step, "milliseconds_per_step": 1e3 * step,
-        "gflops": step_gflop(size, options.batch, options.length) / step,
+        "gflops": step_gflop(size, options.batch, options.length, options.position) / step,
         "first_loss": losses[0], "last_loss": losses[-1], "optimizer": optimizer,
         "allocator": "stock" if options.stock else "tuned", "threads": torch.get_num_threads(), "cpu": cpu_name(),
         "torch": torch.__version__, "python": platform.python_version(), "blas": "mkl" if torch.backends.mkl.is_available() else "other",

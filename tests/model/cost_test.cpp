@@ -32,10 +32,27 @@ TEST(Cost, RelativeTablesCostAsMuchAsContent) {
     EXPECT_DOUBLE_EQ(forward_flops(relative, 1, 128, 0) - forward_flops(tiny(), 1, 128, 0), 4.0 * 4 * 128 * 256);
 }
 
+TEST(Cost, TheEnhancedDecoderDecodesMaskedRowsOnly) {
+    ModelSettings enhanced = tiny();
+    enhanced.mask_decoder = "enhanced";
+    const double block = 8 * 65536 + 4 * 262144 + 4 * 32768, key_value = 4 * 65536;
+    EXPECT_DOUBLE_EQ(forward_flops(enhanced, 1, 128, 0) - forward_flops(tiny(), 1, 128, 0), 2 * key_value - block);
+    EXPECT_DOUBLE_EQ(forward_flops(enhanced, 0, 128, 1) - forward_flops(tiny(), 0, 128, 1), 2 * (block - key_value));
+}
+
 TEST(Cost, MemoryEstimateCountsParametersWithinATwentieth) {
-    const MaskedLanguageModel model(tiny(), DType::float32);
-    const double estimated = static_cast<double>(training_memory(tiny(), 32, 128, 0.15).parameters_and_optimizer) / 16;
-    EXPECT_NEAR(estimated / static_cast<double>(model.parameters().count()), 1.0, 0.05);
+    ModelSettings deberta = tiny();
+    deberta.architecture = "deberta-v2";
+    deberta.position = {default_position("disentangled")};
+    deberta.mask_decoder = "enhanced";
+    deberta.embedding_size = 64;
+    deberta.convolution.kernel = 3;
+    for (const ModelSettings& settings : {tiny(), deberta}) {
+        const MaskedLanguageModel model(settings, DType::float32);
+        const double estimated =
+            static_cast<double>(training_memory(model.settings(), 32, 128, 0.15).parameters_and_optimizer) / 16;
+        EXPECT_NEAR(estimated / static_cast<double>(model.parameters().count()), 1.0, 0.05);
+    }
 }
 
 }  // namespace

@@ -37,6 +37,74 @@ TEST(HuggingFaceConfig, OnlyTheAbsoluteTableIsCalledBert) {
     }
 }
 
+TEST(HuggingFaceConfig, DebertaWithAPlainDecoderIsCalledByItsName) {
+    const auto type_of = [](const ModelSettings& settings) {
+        const std::string json = hugging_face_config(settings), key = "\"model_type\": \"";
+        const std::size_t begin = json.find(key) + key.size();
+        return json.substr(begin, json.find('"', begin) - begin);
+    };
+    ModelSettings v1 = some_settings("disentangled");
+    v1.architecture = "deberta";
+    v1.token_types = 0;
+    EXPECT_EQ(type_of(v1), "deberta");
+    ModelSettings v2 = v1;
+    v2.architecture = "deberta-v2";
+    v2.position[0].options["share_projections"] = true;
+    EXPECT_EQ(type_of(v2), "deberta-v2");
+    ModelSettings other = v1;
+    other.position[0].options["share_projections"] = true;  // version 1 has no such model
+    EXPECT_EQ(type_of(other), "locus");
+    other = v2;
+    other.mask_decoder = "enhanced";
+    EXPECT_EQ(type_of(other), "locus");
+    other = v2;
+    other.position[0].options["terms"] = std::string("c2p|p2p");
+    EXPECT_EQ(type_of(other), "locus");
+    other = v2;
+    other.position.push_back(default_position("alibi"));
+    EXPECT_EQ(type_of(other), "locus");
+    for (const ModelSettings& settings : {v1, v2, other})
+        EXPECT_EQ(hugging_face_config(settings_from_hugging_face(hugging_face_config(settings))),
+                  hugging_face_config(settings));
+}
+
+TEST(HuggingFaceConfig, ReadsDebertasOfTransformersAndOfTheirAuthors) {
+    const std::string shape =
+        R"("num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 16,
+        "vocab_size": 30, "relative_attention": true, "position_biased_input": false, "pos_att_type": )";
+    const ModelSettings v3 = settings_from_hugging_face(
+        R"({"model_type": "deberta-v2", "position_buckets": 256, "share_att_key": true, "norm_rel_ebd": "layer_norm",)" +
+        shape + R"("p2c|c2p"})");
+    EXPECT_EQ(std::get<std::string>(v3.position[0].options.at("terms")), "c2p|p2c");
+    EXPECT_EQ(std::get<std::int64_t>(v3.position[0].options.at("buckets")), 256);
+    EXPECT_EQ(v3.token_types, 0);
+    EXPECT_EQ(v3.layer_norm_epsilon, 1e-7);
+    EXPECT_EQ(parameter_name("lm_predictions.lm_head.dense.weight", v3), "cls.predictions.transform.dense.weight");
+    EXPECT_EQ(parameter_name("lm_predictions.lm_head.bias", v3), "cls.predictions.bias");
+    EXPECT_EQ(parameter_name("encoder.rel_embeddings.weight", v3), "deberta.encoder.rel_embeddings.weight");
+    EXPECT_EQ(classify_foreign("mask_predictions.dense.weight", v3), ForeignTensor::ignored);
+    EXPECT_EQ(classify_foreign("deberta.embeddings.position_embeddings.weight", v3), ForeignTensor::ignored);
+    EXPECT_EQ(classify_foreign("deberta.encoder.other.weight", v3), ForeignTensor::unknown);
+    for (const char* terms : {"null", "[]", "\"none\""}) {
+        const ModelSettings none = settings_from_hugging_face(R"({"model_type": "deberta",)" + shape + terms + "}");
+        EXPECT_EQ(std::get<std::string>(none.position[0].options.at("terms")), "none");
+    }
+    EXPECT_THROW(settings_from_hugging_face(R"({"model_type": "deberta",)" + shape + R"(["c2p", "p2p"]})"), ModelError);
+    EXPECT_THROW(settings_from_hugging_face(R"({"model_type": "deberta", "talking_head": true,)" + shape + "[]}"),
+                 ModelError);
+}
+
+TEST(HuggingFaceNames, InterleavedHeadsComeBack) {
+    std::vector<float> rows(12 * 2), files(rows.size()), back(rows.size());
+    for (std::size_t n = 0; n < rows.size(); ++n) rows[n] = static_cast<float>(n);
+    const auto tensor = [](std::vector<float>& values) { return Tensor(values.data(), {12, 2}, DType::float32); };
+    interleave_heads(tensor(rows), tensor(files), 2);  // 3 parts of 2 heads of 2
+    const int order[] = {0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11};
+    for (std::size_t n = 0; n < 12; ++n) EXPECT_EQ(files[2 * n], static_cast<float>(2 * order[n])) << n;
+    stack_heads(tensor(files), tensor(back), 2);
+    EXPECT_EQ(back, rows);
+}
+
 TEST(HuggingFaceConfig, ReadsWhatTransformersWrites) {
     const ModelSettings settings =
         settings_from_hugging_face(R"({"model_type": "bert", "num_hidden_layers": 2, "hidden_size": 8,

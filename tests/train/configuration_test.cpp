@@ -173,6 +173,22 @@ std::vector<Case> yaml_cases() {
 
 std::vector<Case> combination_cases() {
     return {
+        {"EnhancedDecoderOnOneLayer",
+         data + "model: {layers: 1, mask_decoder: enhanced}\n",
+         {"model.mask_decoder enhanced", "model.layers is 1"}},
+        {"PassesOfAPlainDecoder",
+         data + "model: {decoder_passes: 3}\n",
+         {"model.decoder_passes has no effect", "model.mask_decoder plain"}},
+        {"EvenConvolution", data + "model: {convolution: {kernel: 4}}\n", {"model.convolution.kernel 4 must be odd"}},
+        {"ActivationOfNoConvolution",
+         data + "model: {convolution: {activation: gelu}}\n",
+         {"model.convolution.activation has no effect"}},
+        {"SpanLengthOfTokens",
+         "data: {train: [a], valid: [b], masking: {longest_span: 3}}\n",
+         {"data.masking.longest_span has no effect", "unit token"}},
+        {"UnknownTermInAList",
+         data + "model: {position: {encoding: disentangled, terms: [c2p, c2c]}}\n",
+         {"model.position.terms: does not know"}},
         {"HeadsDoNotDivide",
          data + "model: {hidden: 100, heads: 3}\n",
          {"test.yaml:2:", "model.hidden 100 is not a multiple of model.heads 3"}},
@@ -405,7 +421,10 @@ TEST(Configuration, WrittenConfigurationReadsBackTheSame) {
 }
 
 TEST(Configuration, EveryKeyIsWrittenAndExplained) {
-    Settings settings = read(data);
+    Settings settings =  // with whatever has to be there for a key to mean something
+        read(
+            "data: {train: [a], valid: [b], masking: {unit: span}}\n"
+            "model: {mask_decoder: enhanced, convolution: {kernel: 3}}\n");
     const std::string written = write_configuration(settings);
     for (const ConfigurationKey& key : configuration_keys(settings)) {
         EXPECT_FALSE(key.help.empty()) << key.path;
@@ -443,6 +462,40 @@ TEST(Configuration, EveryEncodingHasAFile) {
         EXPECT_EQ(settings.model.position[0].encoding, name);
         EXPECT_EQ(settings.run.name, name);
     }
+}
+
+TEST(Configuration, DebertaBringsWhatItDoesUnlikeBert) {
+    const ModelSettings v1 = read(data + "model: {architecture: deberta}\n").model;
+    ASSERT_EQ(v1.position.size(), 2U);
+    EXPECT_EQ(v1.position[0].encoding, "disentangled");
+    EXPECT_EQ(std::get<std::int64_t>(v1.position[0].options.at("buckets")), 0);
+    EXPECT_EQ(std::get<std::string>(v1.position[1].options.at("site")), "output");
+    EXPECT_EQ(v1.mask_decoder, "enhanced");
+    EXPECT_EQ(v1.token_types, 0);
+    EXPECT_EQ(v1.layer_norm_epsilon, 1e-7);
+    const ModelSettings v2 = read(data + "model: {architecture: deberta-v2, token_types: 2}\n").model;
+    EXPECT_EQ(std::get<std::int64_t>(v2.position[0].options.at("buckets")), 256);
+    EXPECT_TRUE(std::get<bool>(v2.position[0].options.at("share_projections")));
+    EXPECT_TRUE(std::get<bool>(v2.position[0].options.at("table_norm")));
+    EXPECT_EQ(v2.token_types, 2);
+    const ModelSettings own = read(data +
+                                   "model: {architecture: deberta-v2, mask_decoder: plain, position: "
+                                   "{encoding: disentangled, table_norm: false, max_distance: 64}}\n")
+                                  .model;
+    ASSERT_EQ(own.position.size(), 1U);
+    EXPECT_EQ(std::get<std::int64_t>(own.position[0].options.at("buckets")), 32);
+    EXPECT_FALSE(std::get<bool>(own.position[0].options.at("table_norm")));
+}
+
+TEST(Configuration, TermsMayBeAListInAnyOrder) {
+    const auto terms = [](const std::string& written) {
+        const Settings settings = read(data + "model: {position: {encoding: disentangled, terms: " + written + "}}\n");
+        return std::get<std::string>(settings.model.position[0].options.at("terms"));
+    };
+    EXPECT_EQ(terms("[p2c, c2p]"), "c2p|p2c");
+    EXPECT_EQ(terms("[p2p, p2c, c2p]"), "c2p|p2c|p2p");
+    EXPECT_EQ(terms("[]"), "none");
+    EXPECT_EQ(terms("c2p"), "c2p");
 }
 
 TEST(Configuration, AMissingFileAndAFolderAreConfigurationErrors) {
@@ -483,6 +536,14 @@ TEST_F(InitialModel, RefusesSettingsOfATokenizerThatIsNotTrained) {
         error_of("data: {train: [a], valid: [b], tokenizer: {type: bytes}}\ntrain: {init_from: '" +
                  folder_.path().string() + "'}\n");
     EXPECT_NE(message.find("data.tokenizer.type has no effect beside train.init_from"), std::string::npos) << message;
+}
+
+TEST(Configuration, WrittenDebertaReadsBackTheSame) {
+    for (const char* model :
+         {"architecture: deberta", "architecture: deberta-v2, convolution: {kernel: 3}, mask_decoder: plain"}) {
+        const std::string once = write_configuration(read(data + "model: {" + model + "}\n"));
+        EXPECT_EQ(once, write_configuration(parse_configuration(once, "config.yaml"))) << model;
+    }
 }
 
 TEST_F(InitialModel, WrittenConfigurationReadsBackTheSame) {

@@ -72,6 +72,39 @@ TEST(Operations, DropoutGradients) {
     });
 }
 
+TEST(Operations, ConcatenateGradients) {
+    Inputs in({{"a", {3}}, {"b", {2}}, {"x", {4, 3}}, {"w", {7, 3}}});
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const Var bias = concatenate(t, {in(t, "a"), zeros(t, in.parameters.find("b")->value), in(t, "b")});
+        return linear(t, in(t, "x"), in(t, "w"), bias);
+    });
+}
+
+TEST(Operations, TanhAndGeluGradientsAlsoWhereAnotherConsumerHasWritten) {
+    Inputs in({{"x", {3, 5}}, {"w", {5, 5}}});
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const Var y = linear(t, in(t, "x"), in(t, "w"));
+        return add(t, add(t, tanh(t, y), gelu(t, y)), tanh(t, in(t, "x")));
+    });
+}
+
+TEST(Operations, UnfoldGradientsAlsoWhereAnotherConsumerHasWritten) {
+    Inputs in({{"x", {6, 2}}, {"w", {2, 6}}});
+    const RaggedBatch batch({4, 2}, 10);
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const Var x = add(t, in(t, "x"), in(t, "x"));
+        return add(t, x, linear(t, unfold(t, x, 3, batch.input.rows), in(t, "w")));
+    });
+}
+
+TEST(Operations, RowProductsGradients) {
+    Inputs in({{"a", {4, 6}}, {"b", {3, 6}}});
+    std::vector<std::int32_t> i = {0, 3, 3, 1}, j = {2, 2, 0, 2};
+    const Tensor a_rows(i.data(), {4}, DType::int32), b_rows(j.data(), {4}, DType::int32);
+    testing::expect_gradients_match(
+        in.parameters, [&](Tape& t) { return row_products(t, in(t, "a"), a_rows, in(t, "b"), b_rows, 2, 0.5); }, {});
+}
+
 TEST(Operations, AddGradientsMeetInOneValue) {
     Inputs in({{"x", {3, 4}}, {"w", {4, 4}}});
     testing::expect_gradients_match(in.parameters, [&](Tape& t) {
