@@ -25,8 +25,8 @@ from locus_model import load
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-4
-SMALL = {"run.threads": 1, "data.synthetic.megabytes": 1, "data.tokenizer.vocab_size": 400, "data.sequence_length": 32, "model.layers": 2,
-         "model.hidden": 32, "model.feed_forward": 48, "model.max_length": 40, "model.initializer_range": 0.2, "train.steps": 8,
+SMALL = {"run.threads": 1, "data.synthetic.megabytes": 1, "data.tokenizer.vocab_size": 400, "data.sequence_length": 32,
+         "model.layers": 2, "model.hidden": 32, "model.feed_forward": 48, "model.initializer_range": 0.2, "train.steps": 8,
          "train.batch_size": 4, "train.evaluate_samples": 4, "train.optimizer.learning_rate": 0.02, "train.schedule.warmup": 0}
 V1, V2, PLAIN = ({"model.architecture": "deberta"}, {"model.architecture": "deberta-v2"}, {"model.mask_decoder": "plain"})
 CONVOLUTION = {"model.convolution.kernel": 3}
@@ -88,6 +88,9 @@ def cases():
         "linear_recurrence, forward, replace": position("linear_recurrence", directions="forward", states="replace"),
         "linear_recurrence, lru": position("linear_recurrence", variant="lru"),
         "linear_recurrence, lru, forward": position("linear_recurrence", variant="lru", directions="forward", state=6),
+        "recursive, gru": position("recursive", function="gru"),
+        "recursive, rotation": position("recursive", function="rotation"),
+        "recursive, ode": position("recursive", function="ode", width=7, interval=0.3, steps=2),
         "convolutional, nearest": position("convolutional", width=5, padding="nearest"),
         "additive_relative, window 3": position("additive_relative", window=3),
         "shaw, keys alone": position("shaw", max_distance=5, values=False),
@@ -97,9 +100,20 @@ def cases():
         "kerple, unsigned, per layer": position("kerple", signed=False, per_layer=True),
         "fire, unsigned, per layer": position("fire", signed=False, per_layer=True, threshold=20),
         "log_cpb, linear, per layer": position("log_cpb", distance="linear", per_layer=True, hidden_units=16),
+        "tupe, every token alike": position("tupe", untie_cls=False),
+        "tupe, relative bias": position("tupe", relative_bias=True, buckets=8, max_distance=12),
+        "tupe, relative bias alone for all": position("tupe", untie_cls=False, relative_bias=True),
+        "[rope, randomized in_order]": all_of("rope", {"encoding": "randomized", "range": 70}),
+        "[absolute, randomized, drawn]": all_of("absolute", {"encoding": "randomized", "evaluation": "drawn"}),
+        "[alibi, disentangled, randomized, drawn]": all_of("alibi", "disentangled",
+                                                           {"encoding": "randomized", "range": 70, "evaluation": "drawn"}),
+        "[disentangled, shape], convolution": all_of("disentangled", "shape") | CONVOLUTION,
+        "[sinusoidal, randomized, drawn], convolution": all_of("sinusoidal", {"encoding": "randomized", "evaluation": "drawn"})
+        | {"model.convolution.kernel": 9},
     }
     known = {file.stem for file in folder.glob("*.yaml")}
-    return found | {name: (folder / "none.yaml", position("none") | keys) for name, keys in combined.items()
+    basis = {"model.max_length": 40} | position("none")
+    return found | {name: (folder / "none.yaml", basis | keys) for name, keys in combined.items()
                     if known.issuperset(each["encoding"] for each in keys.get("model.position", []))}
 
 

@@ -2,6 +2,7 @@
 
 ENCODINGS, at the end, says which function of an encoding acts where (model/position/position_encoding.h):
 
+    renumber(model, option, batch)               -> the batch, its tokens at other positions
     embed(model, option, x, batch)               -> x [B, S, columns] with something added to it, or run over it
     rotate(model, option, x, batch)              -> x [B, heads, S, head_dim], queries or keys, turned
     relate(model, option, score, layer, batch)      sets terms of the score
@@ -11,6 +12,7 @@ ENCODINGS, at the end, says which function of an encoding acts where (model/posi
 Python's numbers, one distance after the other: which row it is must not depend on how a vectorised logarithm is rounded.
 """
 
+import dataclasses
 import math
 
 import torch
@@ -36,7 +38,17 @@ def waves(place, channels, base=10000.0):
     return torch.where(channel % 2 == 0, angle.sin(), angle.cos())
 
 
-# ---- absolute ----------------------------------------------------------------------------------------------------------------------------
+def philox(seed, stream, counter):
+    """kernels/random.h: four words of 32 bits for each counter, which are four numbers or int64 tensors."""
+    word = 0xFFFFFFFF
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * counter[0], 0xCD9E8D57 * counter[2]
+        counter = [(p1 >> 32) & word ^ counter[1] ^ seed, p1 & word, (p0 >> 32) & word ^ counter[3] ^ stream, p0 & word]
+        seed, stream = (seed + 0x9E3779B9) & word, (stream + 0xBB67AE85) & word
+    return counter
+
+
+# ---- vectors by position ----------------------------------------------------------------------------------------------------------------------------
 
 def absolute_rows(model, option, batch):
     """A row for each token: [B, S, columns]."""
@@ -73,20 +85,10 @@ def absolute_output(model, option, z, batch):
     return z + absolute_rows(model, option, batch) if is_at_decoder else z
 
 
-def philox(seed, stream, counter):
-    """kernels/random.h: four words of 32 bits for each counter, all int64 tensors."""
-    word = 0xFFFFFFFF
-    for _ in range(10):
-        p0, p1 = 0xD2511F53 * counter[0], 0xCD9E8D57 * counter[2]
-        counter = [(p1 >> 32) & word ^ counter[1] ^ seed, p1 & word, (p0 >> 32) & word ^ counter[3] ^ stream, p0 & word]
-        seed, stream = (seed + 0x9E3779B9) & word, (stream + 0xBB67AE85) & word
-    return counter
-
-
 def random_rows(rows, columns):
     """Standard normals [rows, columns], the same in every call."""
-    row, pair = torch.meshgrid(torch.arange(rows), torch.arange((columns + 1) // 2), indexing="ij")
-    bits = philox(0, 5, [pair, row, torch.zeros_like(row), torch.zeros_like(row)])
+    row, pair = torch.arange(rows)[:, None], torch.arange((columns + 1) // 2)
+    bits = philox(0, 5, [pair, row, 0, 0])
     u, turn = (words.double() / 2 ** 32 for words in bits[:2])
     radius, angle = (-2 * (1 - u).log()).sqrt(), 2 * math.pi * turn
     return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1).flatten(1)[:, :columns]
@@ -99,6 +101,54 @@ def sinusoidal(model, option, x, batch):
 def scalar(model, option, x, batch):
     one = F.one_hot(torch.tensor(option["channel"]), x.shape[-1])
     return x + (option["scale"] * batch.positions[..., None] * one).to(x.dtype)
+
+
+def flow(model, option, longest):
+    """Points of a curve that a small network goes along: mlp by Euler's method, ode by Runge and Kutta's."""
+    name, p = "embeddings.position_embeddings.", model["embeddings.position_embeddings.start"]
+    is_ode = option["function"] == "ode"
+    steps, h = (option["steps"], option["interval"] / option["steps"]) if is_ode else (1, 1.0)
+
+    def g(p, t):
+        by_time = t * model[name + "time.weight"] if is_ode else 0
+        return model.linear(name + "out", torch.tanh(model.linear(name + "in", p) + by_time))
+
+    points = [p]
+    for step in range((longest - 1) * steps):
+        t = step * h
+        k1 = g(p, t)
+        if is_ode:
+            k2 = g(p + h * k1 / 2, t + h / 2)
+            k3 = g(p + h * k2 / 2, t + h / 2)
+            k4 = g(p + h * k3, t + h)
+            p = p + h * (k1 + 2 * k2 + 2 * k3 + k4) / 6
+        else:
+            p = p + h * k1
+        points.append(p)
+    return torch.stack(points[::steps])
+
+
+def gru_orbit(model, option, longest):
+    """A GRU cell that is told nothing, again and again."""
+    p, points = model["embeddings.position_embeddings.start"], []
+    for _ in range(longest):
+        r, z, n = model.linear("embeddings.position_embeddings.gru", p).chunk(3)
+        z = z.sigmoid()
+        p = (1 - z) * torch.tanh(r.sigmoid() * n) + z * p
+        points.append(p)
+    return torch.stack(points)
+
+
+def rotation(model, option, longest):
+    start = torch.complex(*model["embeddings.position_embeddings.start"][0].chunk(2))
+    angle = torch.arange(longest)[:, None] * model["embeddings.position_embeddings.rotation.log_angle"].exp()
+    turned = start * torch.exp(1j * angle)
+    return torch.cat([turned.real, turned.imag], dim=-1)
+
+
+def recursive(model, option, x, batch):
+    points = {"mlp": flow, "ode": flow, "gru": gru_orbit, "rotation": rotation}[option["function"]]
+    return x + points(model, option, batch.longest)[batch.positions]
 
 
 # ---- over the embeddings -----------------------------------------------------------------------------------------------------------------
@@ -285,9 +335,24 @@ def disentangled(model, option, score, layer, batch):
         score.bias = score.bias + score.scale * products[:, rows[:, 0], reversed_rows[:, 0]].transpose(0, 1)
 
 
+def tupe(model, option, score, layer, batch):
+    refuse_longer(model.max_length, batch.longest)
+    score.scale /= math.sqrt(2)
+    p = model.norm("encoder.position_vectors.LayerNorm", model["encoder.position_vectors.weight"])[batch.positions]
+    query, key = (model.split_heads(model.linear(f"encoder.position_{part}", p)) for part in ("query", "key"))
+    products, bias = query @ key.mT, t5_numbers(model, option, batch) if option["relative_bias"] else torch.zeros(1)
+    if option["untie_cls"]:
+        is_first = (batch.mask.cumsum(1) == 1) & batch.mask
+        query_is_first, key_is_first = is_first[:, None, :, None], is_first[:, None, None, :]
+        t = model["encoder.position_of_first_key"][0, :, None, None] * (key_is_first & ~query_is_first)
+        products, bias = products.masked_fill(query_is_first | key_is_first, 0) + t, bias * ~(query_is_first | key_is_first)
+    score.products, score.bias = score.products + products, score.bias + bias
+
+
 # ---- biases by distance ------------------------------------------------------------------------------------------------------------------
 
-def t5_bias(model, option, score, layer, batch):
+def t5_numbers(model, option, batch):
+    """A number per head and bucket of distances: [B, heads, S, S]."""
     side, exact, reach = option["buckets"] // 2, option["buckets"] // 4, option["max_distance"]
 
     def bucket(r):
@@ -296,8 +361,11 @@ def t5_bias(model, option, score, layer, batch):
             return first + distance
         return first + min(side - 1, exact + int(math.log(distance / exact) / math.log(reach / exact) * (side - exact)))
 
-    table = model["encoder.relative_attention_bias.weight"]
-    score.bias = score.bias + table[of_distance(bucket, batch)[:, 0]].permute(0, 3, 1, 2)
+    return model["encoder.relative_attention_bias.weight"][of_distance(bucket, batch)[:, 0]].permute(0, 3, 1, 2)
+
+
+def t5_bias(model, option, score, layer, batch):
+    score.bias = score.bias + t5_numbers(model, option, batch)
 
 
 def alibi_slopes(heads):
@@ -355,11 +423,38 @@ def log_cpb(model, option, score, layer, batch):
     score.bias = score.bias + 16 * bias_network(model, own_or_shared(option, layer), x).sigmoid()
 
 
+# ---- other positions ---------------------------------------------------------------------------------------------------------------------
+
+def shape(model, option, batch):
+    return batch  # shifts in training only
+
+
+def drawn_places(extent, count, sequence):
+    """`count` places below `extent`, in order: the same in every call."""
+    words = torch.stack(philox(0, 5, [torch.arange(extent // 4 + 1), sequence, 0, 1]), dim=1).flatten().tolist()
+    places = []
+    for place in range(extent):
+        if words[place] * (extent - place) >> 32 < count - len(places):
+            places.append(place)
+    return torch.tensor(places)
+
+
+def randomized(model, option, batch):
+    if option["evaluation"] == "in_order":
+        return batch
+    extent, positions = option["range"] or model.max_length, torch.zeros_like(batch.positions)
+    refuse_longer(extent, batch.longest)
+    for sequence, seen in enumerate(batch.mask):
+        positions[sequence, seen] = drawn_places(extent, int(seen.sum()), sequence)
+    return dataclasses.replace(batch, positions=positions, longest=1 + int(positions.max()))
+
+
 ENCODINGS = {
     "none": {},
     "absolute": {"embed": absolute_input, "decode": absolute_output},
     "sinusoidal": {"embed": sinusoidal},
     "scalar": {"embed": scalar},
+    "recursive": {"embed": recursive},
     "rnn": {"embed": rnn},
     "linear_recurrence": {"embed": linear_recurrence},
     "convolutional": {"embed": convolutional},
@@ -370,9 +465,12 @@ ENCODINGS = {
     "shaw": {"relate": shaw},
     "transformer_xl": {"relate": transformer_xl},
     "disentangled": {"relate": disentangled},
+    "tupe": {"relate": tupe},
     "t5_bias": {"relate": t5_bias},
     "alibi": {"relate": alibi},
     "kerple": {"relate": kerple},
     "fire": {"relate": fire},
     "log_cpb": {"relate": log_cpb},
+    "shape": {"renumber": shape},
+    "randomized": {"renumber": randomized},
 }

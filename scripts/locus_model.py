@@ -39,14 +39,17 @@ class Batch:
 
 @dataclasses.dataclass
 class Score:
-    """scale * ((q + u) . k + (q + v) . K[r] + k . Q[r]) + bias, and V[r] with the values; a table is (vectors, row of each distance)."""
+    """scale * ((q + u) . k + products + (q + v) . K[r] + k . Q[r]) + bias, and V[r] beside the values: kernels/attention.h.
+
+    A table is (vectors [1 or heads, n, head_dim], row of each distance [B, 1, S, S])."""
     scale: float
-    keys: tuple | None = None     # K: vectors [1 or heads, rows, head_dim]
+    keys: tuple | None = None     # K
     queries: tuple | None = None  # Q
     values: tuple | None = None   # V
     content_bias: torch.Tensor | float = 0.0   # u [heads, 1, head_dim]
     position_bias: torch.Tensor | float = 0.0  # v
-    bias: torch.Tensor | float = 0.0           # [heads, S, S]
+    products: torch.Tensor | float = 0.0       # [B, heads, S, S]
+    bias: torch.Tensor | float = 0.0           # [B, heads, S, S]
 
 
 class Model:
@@ -132,7 +135,7 @@ class Model:
         score = Score(scale=1 / math.sqrt(self.head_dim))
         for relate, option in self.hooks("relate"):
             relate(self, option, score, layer, batch)
-        products = (q + score.content_bias) @ k.mT
+        products = (q + score.content_bias) @ k.mT + score.products
         if score.keys:
             products = products + ask(q + score.position_bias, *score.keys)
         if score.queries:
