@@ -82,6 +82,8 @@ def cases():
         "[absolute, alibi]": all_of({"encoding": "absolute", "beyond": "hier"}, "alibi"),
         "[rope, t5_bias, relative_key]": all_of("rope", "t5_bias", "relative_key"),
         "[disentangled with p2p, alibi, sinusoidal]": all_of({"encoding": "disentangled", "terms": "c2p|p2p"}, "alibi", "sinusoidal"),
+        "hybrid, hier": position("hybrid", scale=1.0, beyond="hier"),
+        "hybrid, error": position("hybrid", beyond="error"),
         "scalar, channel 3": position("scalar", scale=0.1, channel=3),
         "rnn, tanh, forward, replace": position("rnn", cell="tanh", directions="forward", states="replace"),
         "rnn, lstm": position("rnn", cell="lstm"),
@@ -133,10 +135,11 @@ def train(program, folder, file, keys):
 
 
 def sample_input(config, length):
-    """Four sequences of random tokens: full, padded on the right, on the left, on both sides and in the middle."""
+    """Four sequences of random tokens: full if beyond max_length, padded on the right, on the left, on both sides and in the middle."""
     generator = torch.Generator().manual_seed(length)
     ids = torch.randint(5, config["vocab_size"], (4, length), generator=generator)
     mask = torch.ones_like(ids)
+    mask[0, :2] = length > config["max_position_embeddings"]
     mask[1, length - 9:] = 0
     mask[2, :5] = 0
     mask[3, :3] = mask[3, 14:16] = mask[3, 30:] = 0

@@ -48,10 +48,10 @@ def philox(seed, stream, counter):
     return counter
 
 
-# ---- vectors by position ----------------------------------------------------------------------------------------------------------------------------
+# ---- vectors by position -----------------------------------------------------------------------------------------------------------------
 
-def absolute_rows(model, option, batch):
-    """A row for each token: [B, S, columns]."""
+def learned_rows(model, option, batch):
+    """A row of the learned table for each token, and `beyond` past its end: [B, S, columns]."""
     table, i = model["embeddings.position_embeddings.weight"], torch.arange(batch.longest)
     n, a = len(table), option["hier_alpha"]
     if batch.longest > n:
@@ -77,12 +77,12 @@ def absolute_rows(model, option, batch):
 
 
 def absolute_input(model, option, x, batch):
-    return x + absolute_rows(model, option, batch) if option["site"] == "input" else x
+    return x + learned_rows(model, option, batch) if option["site"] == "input" else x
 
 
 def absolute_output(model, option, z, batch):
     is_at_decoder = option["site"] == "output" or model.decoder_passes > 0
-    return z + absolute_rows(model, option, batch) if is_at_decoder else z
+    return z + learned_rows(model, option, batch) if is_at_decoder else z
 
 
 def random_rows(rows, columns):
@@ -96,6 +96,11 @@ def random_rows(rows, columns):
 
 def sinusoidal(model, option, x, batch):
     return x + (option["scale"] * waves(batch.positions, x.shape[-1], option["base"])).to(x.dtype)
+
+
+def hybrid(model, option, x, batch):
+    fixed = option["scale"] * waves(batch.positions, x.shape[-1] // 2, option["base"])
+    return x + torch.cat([fixed.to(x.dtype), learned_rows(model, option, batch)], dim=-1)
 
 
 def scalar(model, option, x, batch):
@@ -412,7 +417,8 @@ def fire(model, option, score, layer, batch):
     name = own_or_shared(option, layer)
     c = (option["slope"] * model[name + "slope"].double()).abs()
     t = ((option["threshold"] or model.max_length) * model[name + "threshold"].double()).abs()
-    x = torch.log1p(c * batch.apart.abs()) / (torch.log1p(c * t.clamp(min=batch.longest - 1)) + 1e-6)
+    farthest = batch.apart[:, 0][batch.mask[:, :, None] & batch.mask[:, None, :]].max()
+    x = torch.log1p(c * batch.apart.abs()) / (torch.log1p(c * t.clamp(min=farthest)) + 1e-6)
     score.bias = score.bias + bias_network(model, name, torch.where((batch.apart > 0) & option["signed"], -x, x))
 
 
@@ -453,6 +459,7 @@ ENCODINGS = {
     "none": {},
     "absolute": {"embed": absolute_input, "decode": absolute_output},
     "sinusoidal": {"embed": sinusoidal},
+    "hybrid": {"embed": hybrid},
     "scalar": {"embed": scalar},
     "recursive": {"embed": recursive},
     "rnn": {"embed": rnn},
