@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Checks that models go both ways between Locus and transformers, and prints a table; exit code 1 when a check fails.
 
-    python scripts/check_hugging_face.py                    trains a tiny model in a temporary folder and checks that
+    python scripts/check_hugging_face.py                    trains tiny models in a temporary folder and checks those
     python scripts/check_hugging_face.py runs/quickstart    checks a run or checkpoint that is there
 
 From Locus: the tokenizer loads with AutoTokenizer and gives the same ids; the model loads with AutoModelForMaskedLM with no tensor missing,
 unexpected or of another shape; logits and hidden states are those of `locus forward`. A model that AutoModel cannot represent in every
-version (relative_key) is refused by it, and read by BertForMaskedLM of version 4. To Locus: a folder that transformers saved (a
-BERT with random weights and its tokenizer) gives the same logits in `locus forward`, runs in `locus fill`, and can be trained on.
-Needs torch and transformers 4.57 or newer.
+version (relative_key, the enhanced mask decoder) is refused by it; BertForMaskedLM of version 4 reads relative_key. To Locus: folders that
+transformers saved (BERT, DeBERTa and DeBERTa v2 with random weights, and their tokenizer) give the same logits in `locus forward`, run in
+`locus fill`, and can be trained on. Needs torch and transformers 4.57 or newer.
 """
 
 import argparse
@@ -23,7 +23,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here is a name on the hu
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, BertTokenizerFast
+from transformers import (AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, BertTokenizerFast, DebertaConfig,
+                          DebertaForMaskedLM, DebertaV2Config, DebertaV2ForMaskedLM)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-4
@@ -33,9 +34,29 @@ TEXTS = ["a new store opened beside the new mall .", "The DOG, that (we) saw: is
          "x" * 120, "3.14159 1,000 10% $5 c++ a_b e-mail@example.org", "ﬁ ligature ① ２ ﾊﾝｶｸ", "", "   "]
 CONFIGURATION = """run: {{name: {name}, directory: {directory}, seed: 3}}
 data: {{synthetic: {{megabytes: 1, language: {language}}}, tokenizer: {tokenizer}, sequence_length: 32}}
-model: {{layers: 2, hidden: 32, heads: {heads}, feed_forward: {feed_forward}, max_length: 40, position: {position}}}
+model: {{layers: 2, hidden: 32, heads: {heads}, feed_forward: {feed_forward}, max_length: 40, initializer_range: 0.1, {model}}}
 train: {{steps: 30, init_from: {init_from}, batch_size: 8, log_every: 5, evaluate_samples: 32, optimizer: {{learning_rate: 3e-3}}}}
 """
+PLAIN = "mask_decoder: plain"
+BOTH = "token_types: 2, position: [absolute, {{encoding: disentangled, {}}}]".format
+RUNS = {  # trained by Locus; the keys of their model
+    "English": "position: absolute",
+    "Chinese": "position: absolute",
+    "relative_key": "position: relative_key",
+    "deberta": f"architecture: deberta, {PLAIN}",
+    "deberta with all parts": f"architecture: deberta, {PLAIN}, {BOTH('max_distance: 9')}",
+    "deberta-v2": f"architecture: deberta-v2, {PLAIN}",
+    "deberta-v2 with all parts": f"architecture: deberta-v2, {PLAIN}, embedding_size: 24, convolution: {{kernel: 3}}, "
+                                 + BOTH("terms: c2p, buckets: 8, max_distance: 20, share_projections: false"),
+    "enhanced decoder": "architecture: deberta-v2",
+}
+RELATIVE = dict(relative_attention=True, pos_att_type=["c2p", "p2c"], position_biased_input=False, type_vocab_size=0, layer_norm_eps=1e-7)
+FOREIGN = {  # saved by transformers
+    "bert": (BertConfig, BertForMaskedLM, {}),
+    "deberta": (DebertaConfig, DebertaForMaskedLM, RELATIVE | dict(max_relative_positions=12)),
+    "deberta-v2": (DebertaV2Config, DebertaV2ForMaskedLM, RELATIVE | dict(max_relative_positions=24, position_buckets=8, share_att_key=True,
+                                                                          norm_rel_ebd="layer_norm", conv_kernel_size=3, conv_act="gelu")),
+}
 VERSION_5 = int(transformers.__version__.split(".")[0]) >= 5  # it has no relative positions in BERT
 
 
@@ -47,7 +68,7 @@ class Checks:
 
     def add(self, what, passed, detail=""):
         self.failed += not passed
-        print(f"{'ok    ' if passed else 'FAILED'}  {what:<58} {detail}", flush=True)
+        print(f"{'ok    ' if passed else 'FAILED'}  {what:<66} {detail}", flush=True)
 
     def close(self, what, ours, theirs, mask):
         """Compares [B, S, width] where the input is no padding. NaN fails."""
@@ -67,8 +88,8 @@ def locus(program, *arguments, text=None):
 
 def train_tiny(program, folder, name, **options):
     """Trains a tiny model for a few steps and returns its run folder."""
-    settings = dict(name=name, directory=json.dumps(str(folder)), language="english", tokenizer="{vocab_size: 800}", heads=4, feed_forward=48,
-                    position="absolute", init_from='""')
+    settings = dict(name=name, directory=json.dumps(str(folder)), language="english", tokenizer="{vocab_size: 800}", heads=4,
+                    feed_forward=48, model="position: absolute", init_from='""')
     config = folder / f"{name}.yaml"
     config.write_text(CONFIGURATION.format(**{**settings, **options}), encoding="utf-8")
     locus(program, "train", config)
@@ -108,7 +129,7 @@ def sample_input(config):
     mask[1, length - 7:] = 0
     mask[2, :4] = 0
     return {"input_ids": ids * mask, "attention_mask": mask,
-            "token_type_ids": torch.randint(0, config.type_vocab_size, (3, length), generator=generator)}
+            "token_type_ids": torch.randint(0, max(1, config.type_vocab_size), (3, length), generator=generator)}
 
 
 def check_forward(checks, what, program, folder, model, scratch):
@@ -127,9 +148,10 @@ def check_from_locus(checks, what, program, run, scratch):
     folder = checkpoint_folder(run)
     tokenizer = check_tokenizer(checks, what, program, folder)
     loader, unread = AutoModelForMaskedLM, set()
-    if json.loads((folder / "config.json").read_text())["model_type"] == "locus":
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config["model_type"] == "locus":
         check_refused(checks, what, folder)
-        if VERSION_5:
+        if VERSION_5 or "position_embedding_type" not in config:
             return
         loader, unread = BertForMaskedLM, {"bert.embeddings.position_embeddings.weight"}  # version 4 has it also where it never reads it
     model, report = loader.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
@@ -153,8 +175,8 @@ def check_refused(checks, what, folder):
         checks.add(f"{what}: AutoModel refuses it", "locus" in str(error))
 
 
-def save_foreign_model(folder, words):
-    """A random BERT and its tokenizer, saved by transformers; biases and norms away from 0 and 1. Returns the model."""
+def save_foreign_model(folder, words, config_class, model_class, options):
+    """A random model and its tokenizer, saved by transformers; biases and norms away from 0 and 1. Returns the model."""
     folder.mkdir()
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     vocabulary_file = folder / "vocab.txt"
@@ -163,10 +185,10 @@ def save_foreign_model(folder, words):
     source = {word: i for i, word in enumerate(vocabulary)} if VERSION_5 else str(vocabulary_file)
     tokenizer = BertTokenizerFast(**{"vocab_file" if isinstance(source, str) else "vocab": source})
     tokenizer.save_pretrained(folder)
-    config = BertConfig(vocab_size=len(vocabulary), hidden_size=32, num_attention_heads=2, num_hidden_layers=2, intermediate_size=64,
-                        max_position_embeddings=40, attn_implementation="eager")
+    config = config_class(vocab_size=len(vocabulary), hidden_size=32, num_attention_heads=2, num_hidden_layers=2, intermediate_size=64,
+                          max_position_embeddings=40, attn_implementation="eager", **options)
     torch.manual_seed(9)
-    model = BertForMaskedLM(config)
+    model = model_class(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -174,15 +196,14 @@ def save_foreign_model(folder, words):
     return model
 
 
-def check_to_locus(checks, program, run, scratch):
-    what = "transformers to locus"
+def check_to_locus(checks, program, run, name, scratch):
+    what = f"transformers to locus, {name}"
     words = [word for word in AutoTokenizer.from_pretrained(checkpoint_folder(run)).get_vocab() if not word.startswith("[")]
-    folder = scratch / "foreign"
-    model = save_foreign_model(folder, sorted(words))
-    check_tokenizer(checks, what, program, folder)
+    folder = scratch / f"foreign-{name}"
+    model = save_foreign_model(folder, sorted(words), *FOREIGN[name])
+    tokenizer = check_tokenizer(checks, what, program, folder)
     check_forward(checks, what, program, folder, model, scratch)
     filled = locus(program, "fill", folder, "a new [MASK] opened beside the mall .", "--top", 3)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
     batch = tokenizer("a new [MASK] opened beside the mall .", return_tensors="pt")
     with torch.no_grad():
         logits = model(**batch).logits[0, batch["input_ids"][0].tolist().index(tokenizer.mask_token_id)]
@@ -191,7 +212,8 @@ def check_to_locus(checks, program, run, scratch):
     checks.add(f"{what}: fill has the same best three", ours == best, f"{' '.join(best)}")
 
     path = json.dumps(str(folder))
-    continued = train_tiny(program, scratch, "continued", tokenizer=f"{{path: {path}}}", heads=2, feed_forward=64, init_from=path)
+    keys = dict(tokenizer=f"{{path: {path}}}", heads=2, feed_forward=64, model=f"architecture: {name}", init_from=path)
+    continued = train_tiny(program, scratch, f"continued-{name}", **keys)
     losses = validation_losses(continued / "metrics.csv")
     checks.add(f"{what}: goes on training from it", losses[-1] < losses[0], f"validation loss {losses[0]:.3f} -> {losses[-1]:.3f}")
 
@@ -207,6 +229,7 @@ def main():
     parser.add_argument("--locus", type=pathlib.Path, default=ROOT / "build" / "release" / "locus")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, transformers {transformers.__version__}")
+    torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     checks = Checks()
@@ -217,7 +240,8 @@ def main():
             runs = {"locus": options.run} if options.run else tiny_runs(options.locus, scratch)
             for what, run in runs.items():
                 check_from_locus(checks, what, options.locus, run, scratch)
-            check_to_locus(checks, options.locus, next(iter(runs.values())), scratch)
+            for name in FOREIGN:
+                check_to_locus(checks, options.locus, next(iter(runs.values())), name, scratch)
         except (RuntimeError, OSError, KeyError, ValueError) as error:
             checks.add("the checks ran to their end", False, str(error))
     print("all checks passed" if checks.failed == 0 else f"{checks.failed} checks failed")
@@ -225,9 +249,9 @@ def main():
 
 
 def tiny_runs(program, scratch):
-    return {"locus, English": train_tiny(program, scratch, "english"),
-            "locus, Chinese": train_tiny(program, scratch, "chinese", language="chinese"),
-            "locus, relative_key": train_tiny(program, scratch, "relative", position="relative_key")}
+    languages = {"Chinese": "chinese"}
+    return {f"locus, {name}": train_tiny(program, scratch, f"run {number}", model=model, language=languages.get(name, "english"))
+            for number, (name, model) in enumerate(RUNS.items())}
 
 
 if __name__ == "__main__":
