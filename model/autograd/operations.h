@@ -7,6 +7,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/dropout.h"
+#include "kernels/recurrent.h"
 #include "model/autograd/tape.h"
 
 namespace locus {
@@ -50,6 +51,18 @@ Var gelu(Tape& tape, Var x);
 
 /// The neighbourhood of each row: [rows, C] -> [rows, C * width] (kernels/unfold.h). With linear() it is a convolution over the sequence.
 Var unfold(Tape& tape, Var x, std::int64_t width, const AttentionRows& rows);
+
+/// A direction of a recurrent net: weight [gates H, H], bias [gates H]; start [H], the state before the first step, 0 when absent.
+struct RecurrentDirection {
+    Var weight, bias;
+    bool reverse = false;  // from the last token of each sequence to the first
+    Var start = {};
+};
+
+/// States of one or two recurrent nets along each sequence, side by side: [rows, directions * gates * H] -> [rows, directions * H]
+/// (kernels/recurrent.h).
+Var recurrent(Tape& tape, Var x, Cell cell, std::initializer_list<RecurrentDirection> directions,
+              const AttentionRows& rows);
 
 /// By how much rotary() turns each pair of channels at each position.
 struct RotaryAngles {

@@ -6,6 +6,7 @@ namespace locus {
 EncodingEntry none_encoding();
 EncodingEntry absolute_encoding();
 EncodingEntry sinusoidal_encoding();
+EncodingEntry rnn_encoding();
 EncodingEntry relative_key_encoding();
 EncodingEntry relative_key_query_encoding();
 EncodingEntry t5_bias_encoding();
@@ -19,6 +20,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         none_encoding(),
         absolute_encoding(),
         sinusoidal_encoding(),
+        rnn_encoding(),
         relative_key_encoding(),
         relative_key_query_encoding(),
         t5_bias_encoding(),
