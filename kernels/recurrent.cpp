@@ -1,7 +1,9 @@
-// One product per step, then the gates row by row. The product is the library's (matmul.h), with its threads; the gates' loop runs over the
-// sequences of the step.
+// One product per step, then the gates row by row. The product is the library's (matmul.h), with its threads where they pay; the gates' loop
+// runs over the sequences of the step.
 
 #include "kernels/recurrent.h"
+
+#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -57,6 +59,22 @@ private:
     bool reverse_;
     std::int32_t* order_ = nullptr;
     std::int32_t* first_ = nullptr;
+};
+
+// One thread for a step whose product is done before others would have woken up; it depends on the step alone, so bits do not change with the
+// number of threads.
+class StepThreads {
+public:
+    StepThreads(std::int64_t rows, const Tensor& weight) : before_(omp_get_max_threads()) {
+        constexpr std::int64_t enough = 1 << 19;  // multiply-adds
+        if (rows * weight.count() < enough) omp_set_num_threads(1);
+    }
+    ~StepThreads() { omp_set_num_threads(before_); }
+    StepThreads(const StepThreads&) = delete;
+    StepThreads& operator=(const StepThreads&) = delete;
+
+private:
+    int before_;
 };
 
 template <class T>
@@ -120,6 +138,7 @@ void step_forward(const RecurrentForward& args, const Steps& steps, std::int64_t
     const std::int64_t first = steps.first(t), count = steps.count(t), going = steps.count(t + 1), end = first + count;
     const std::int64_t states = args.weight.shape[1], width = args.weight.shape[0];
     const Tensor gates = args.gates.slice(0, first, end);
+    const StepThreads threads(count, args.weight);
     matmul(
         {.a = args.before.slice(0, first, end), .b = args.weight, .c = gates, .transpose_b = true, .bias = args.bias});
     T *const before = args.before.as<T>() + first * states, *const memory = args.memory.as<T>() + first * states;
@@ -161,33 +180,30 @@ template <class T>
 struct CellGradientRow {
     const T *dy, *before, *memory, *memory_before;
     T *gates, *dx, *dh, *dmemory;
-    bool accumulate;
 };
 
-template <class T>
-void put(T* to, T value, bool accumulate) {
+template <bool accumulate, class T>
+void put(T* to, T value) {
     *to = accumulate ? *to + value : value;
 }
 
-template <class T>
+template <bool accumulate, class T>
 void tanh_row_backward(const CellGradientRow<T>& row, std::int64_t states) {
     const T* const dy = row.dy;
     T *const gate = row.gates, *const dx = row.dx, *const dh = row.dh;
-    const bool accumulate = row.accumulate;
 #pragma omp simd
     for (std::int64_t c = 0; c < states; ++c) {
         const T d = (dy[c] + dh[c]) * (T(1) - gate[c] * gate[c]);
         gate[c] = d;
-        put(dx + c, d, accumulate);
+        put<accumulate>(dx + c, d);
         dh[c] = T(0);
     }
 }
 
-template <class T>
+template <bool accumulate, class T>
 void gru_row_backward(const CellGradientRow<T>& row, std::int64_t states) {
     const T *const dy = row.dy, *const before = row.before, *const inner = row.memory;
     T *const gate = row.gates, *const dx = row.dx, *const dh = row.dh;
-    const bool accumulate = row.accumulate;
 #pragma omp simd
     for (std::int64_t c = 0; c < states; ++c) {
         const T r = gate[c], z = gate[states + c], n = gate[2 * states + c], total = dy[c] + dh[c];
@@ -197,79 +213,89 @@ void gru_row_backward(const CellGradientRow<T>& row, std::int64_t states) {
         gate[c] = dr;
         gate[states + c] = dz;
         gate[2 * states + c] = dn * r;
-        put(dx + c, dr, accumulate);
-        put(dx + states + c, dz, accumulate);
-        put(dx + 2 * states + c, dn, accumulate);
+        put<accumulate>(dx + c, dr);
+        put<accumulate>(dx + states + c, dz);
+        put<accumulate>(dx + 2 * states + c, dn);
         dh[c] = total * z;
     }
 }
 
-template <class T>
+template <bool accumulate, class T>
 void lstm_row_backward(const CellGradientRow<T>& row, std::int64_t states) {
     const T *const dy = row.dy, *const memory = row.memory, *const memory_before = row.memory_before;
     T *const gate = row.gates, *const dx = row.dx, *const dh = row.dh, *const dmemory = row.dmemory;
-    const bool accumulate = row.accumulate, has_memory = memory_before != nullptr;
 #pragma omp simd
     for (std::int64_t c = 0; c < states; ++c) {
         const T i = gate[c], f = gate[states + c], g = gate[2 * states + c], o = gate[3 * states + c];
         const T total = dy[c] + dh[c], bent = vector_tanh(memory[c]);
         const T dc = dmemory[c] + total * o * (T(1) - bent * bent);
-        const T di = dc * g * i * (T(1) - i), df = (has_memory ? dc * memory_before[c] : T(0)) * f * (T(1) - f);
+        const T di = dc * g * i * (T(1) - i), df = dc * memory_before[c] * f * (T(1) - f);
         const T dg = dc * i * (T(1) - g * g), dout = total * bent * o * (T(1) - o);
         gate[c] = di;
         gate[states + c] = df;
         gate[2 * states + c] = dg;
         gate[3 * states + c] = dout;
-        put(dx + c, di, accumulate);
-        put(dx + states + c, df, accumulate);
-        put(dx + 2 * states + c, dg, accumulate);
-        put(dx + 3 * states + c, dout, accumulate);
+        put<accumulate>(dx + c, di);
+        put<accumulate>(dx + states + c, df);
+        put<accumulate>(dx + 2 * states + c, dg);
+        put<accumulate>(dx + 3 * states + c, dout);
         dh[c] = T(0);
         dmemory[c] = dc * f;
     }
 }
 
+template <bool accumulate, class T>
+void row_backward(Cell cell, const CellGradientRow<T>& row, std::int64_t states) {
+    if (cell == Cell::tanh) tanh_row_backward<accumulate>(row, states);
+    if (cell == Cell::gru) gru_row_backward<accumulate>(row, states);
+    if (cell == Cell::lstm) lstm_row_backward<accumulate>(row, states);
+}
+
+// Of all sequences, longest first: a sequence whose last step is still to come on the way back has zeros here.
+struct Later {
+    Tensor dh, dmemory;
+    Tensor nothing;  // a row of zeros: what an lstm remembers at the first step
+};
+
 template <class T>
-void step_backward(const RecurrentBackward& args, const Steps& steps, std::int64_t t, Tensor dh, Tensor dmemory) {
+void step_backward(const RecurrentBackward& args, const Steps& steps, std::int64_t t, const Later& later) {
     const std::int64_t first = steps.first(t), count = steps.count(t);
     const std::int64_t states = args.weight.shape[1], width = args.weight.shape[0];
     const Tensor gates = args.gates.slice(0, first, first + count);
+    const StepThreads threads(count, args.weight);
     const T *const before = args.before.as<T>() + first * states, *const memory = args.memory.as<T>() + first * states;
-    const T* const earlier = t == 0 ? nullptr : args.memory.as<T>() + steps.first(t - 1) * states;
+    const T* const earlier = t == 0 ? later.nothing.as<T>() : args.memory.as<T>() + steps.first(t - 1) * states;
 #pragma omp parallel for schedule(static)
     for (std::int64_t n = 0; n < count; ++n) {
         const std::int64_t r = steps.row(t, n);
         const CellGradientRow<T> row = {args.dy.as<T>() + r * args.dy.strides[0],
                                         before + n * states,
                                         memory + n * states,
-                                        earlier == nullptr ? nullptr : earlier + n * states,
+                                        t == 0 ? earlier : earlier + n * states,
                                         gates.as<T>() + n * width,
                                         args.dx.as<T>() + r * args.dx.strides[0],
-                                        dh.as<T>() + n * states,
-                                        dmemory.as<T>() + n * states,
-                                        args.accumulate};
-        if (args.cell == Cell::tanh) tanh_row_backward(row, states);
-        if (args.cell == Cell::gru) gru_row_backward(row, states);
-        if (args.cell == Cell::lstm) lstm_row_backward(row, states);
+                                        later.dh.as<T>() + n * states,
+                                        later.dmemory.as<T>() + n * states};
+        args.accumulate ? row_backward<true>(args.cell, row, states) : row_backward<false>(args.cell, row, states);
     }
-    matmul({.a = gates, .b = args.weight, .c = dh.slice(0, 0, count), .accumulate = true});
+    matmul({.a = gates, .b = args.weight, .c = later.dh.slice(0, 0, count), .accumulate = true});
 }
 
 template <class T>
 void backward(const RecurrentBackward& args) {
     const Steps steps(args.rows, args.reverse);
     if (steps.longest() == 0) return;
-    // Of all sequences, longest first: a sequence whose last step is still to come on the way back has zeros here.
-    const Shape shape = {steps.count(0), args.weight.shape[1]};
-    const Tensor dh = args.arena->tensor(shape, args.dy.dtype), dmemory = args.arena->tensor(shape, args.dy.dtype);
-    std::memset(dh.data, 0, static_cast<std::size_t>(dh.bytes()));
-    std::memset(dmemory.data, 0, static_cast<std::size_t>(dmemory.bytes()));
-    for (std::int64_t t = steps.longest() - 1; t >= 0; --t) step_backward<T>(args, steps, t, dh, dmemory);
+    const auto zeros = [&](std::int64_t count) {
+        const Tensor tensor = args.arena->tensor({count, args.weight.shape[1]}, args.dy.dtype);
+        std::memset(tensor.data, 0, static_cast<std::size_t>(tensor.bytes()));
+        return tensor;
+    };
+    const Later later = {zeros(steps.count(0)), zeros(steps.count(0)), zeros(1)};
+    for (std::int64_t t = steps.longest() - 1; t >= 0; --t) step_backward<T>(args, steps, t, later);
     matmul({.a = args.gates, .b = args.before, .c = args.dweight, .transpose_a = true, .accumulate = true});
     column_sum({.x = args.gates, .sum = args.dbias});
-    if (args.dstart) column_sum({.x = dh, .sum = args.dstart});
-    args.arena->give_back(dmemory.data);
-    args.arena->give_back(dh.data);
+    if (args.dstart) column_sum({.x = later.dh, .sum = args.dstart});
+    for (const Tensor& tensor : {later.nothing, later.dmemory, later.dh}) args.arena->give_back(tensor.data);
 }
 
 struct Extents {

@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "kernels/attention.h"
+#include "kernels/depthwise_convolution.h"
 #include "kernels/dropout.h"
 #include "kernels/recurrent.h"
 #include "model/autograd/tape.h"
@@ -63,6 +64,22 @@ struct RecurrentDirection {
 /// (kernels/recurrent.h).
 Var recurrent(Tape& tape, Var x, Cell cell, std::initializer_list<RecurrentDirection> directions,
               const AttentionRows& rows);
+
+/// States of a minimal GRU along each sequence (kernels/min_gru.h): [rows, directions * 2 H] -> [rows, directions * H]. The second of two directions
+/// reads from the last token to the first.
+Var min_gru(Tape& tape, Var x, const AttentionRows& rows, std::int64_t directions);
+
+/// What a linear recurrent unit does to its state at every step: [M] each, the directions' numbers one after the other.
+struct LruFactors {
+    Var nu, phi, log_c;
+};
+
+/// States of a linear recurrent unit along each sequence (kernels/lru.h): [rows, 2 M], for each direction its real and its imaginary parts.
+Var lru(Tape& tape, Var u, const LruFactors& factors, const AttentionRows& rows, std::int64_t directions);
+
+/// Every channel convolved along the sequence with its own taps: x [rows, C], weight [C, width], bias [C] optional
+/// (kernels/depthwise_convolution.h).
+Var depthwise_convolution(Tape& tape, Var x, Var weight, Var bias, const AttentionRows& rows, Edges edges);
 
 /// By how much rotary() turns each pair of channels at each position.
 struct RotaryAngles {

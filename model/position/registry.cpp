@@ -7,6 +7,7 @@ EncodingEntry none_encoding();
 EncodingEntry absolute_encoding();
 EncodingEntry sinusoidal_encoding();
 EncodingEntry rnn_encoding();
+EncodingEntry linear_recurrence_encoding();
 EncodingEntry relative_key_encoding();
 EncodingEntry relative_key_query_encoding();
 EncodingEntry t5_bias_encoding();
@@ -21,6 +22,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         absolute_encoding(),
         sinusoidal_encoding(),
         rnn_encoding(),
+        linear_recurrence_encoding(),
         relative_key_encoding(),
         relative_key_query_encoding(),
         t5_bias_encoding(),

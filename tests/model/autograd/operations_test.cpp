@@ -106,6 +106,58 @@ TEST(Operations, RotaryGradients) {
     }
 }
 
+TEST(Operations, RecurrentGradientsInTwoDirectionsFromAStart) {
+    for (Cell cell : {Cell::tanh, Cell::gru, Cell::lstm}) {
+        const std::int64_t width = gates_of(cell) * 2;
+        Inputs in({{"x", {6, 3}},
+                   {"w", {2 * width, 3}},
+                   {"right", {width, 2}},
+                   {"right bias", {width}},
+                   {"left", {width, 2}},
+                   {"left bias", {width}},
+                   {"start", {2}}});
+        const RaggedBatch batch({2, 4}, 10);
+        testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+            const Var x = linear(t, in(t, "x"), in(t, "w"));
+            const RecurrentDirection right = {in(t, "right"), in(t, "right bias"), false, in(t, "start")};
+            const RecurrentDirection left = {in(t, "left"), in(t, "left bias"), true};
+            const Var once = recurrent(t, x, cell, {right, left}, batch.input.rows);
+            return add(t, once, recurrent(t, x, cell, {left, left}, batch.input.rows));  // x is used twice
+        });
+    }
+}
+
+TEST(Operations, MinGruGradients) {
+    Inputs in({{"x", {6, 3}}, {"w", {8, 3}}});
+    const RaggedBatch batch({2, 4}, 10);
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const Var x = linear(t, in(t, "x"), in(t, "w"));
+        return add(t, min_gru(t, x, batch.input.rows, 1), min_gru(t, x, batch.input.rows, 2));
+    });
+}
+
+TEST(Operations, LruGradients) {
+    Inputs in({{"x", {6, 3}}, {"w", {8, 3}}, {"nu", {4}}, {"phi", {4}}, {"log_c", {4}}});
+    const RaggedBatch batch({2, 4}, 10);
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const Var u = linear(t, in(t, "x"), in(t, "w"));
+        const LruFactors factors = {in(t, "nu"), in(t, "phi"), in(t, "log_c")};
+        return add(t, lru(t, u, factors, batch.input.rows, 1), lru(t, u, factors, batch.input.rows, 2));
+    });
+}
+
+TEST(Operations, DepthwiseConvolutionGradients) {
+    Inputs in({{"x", {6, 3}}, {"w", {3, 3}}, {"taps", {3, 5}}, {"bias", {3}}});
+    const RaggedBatch batch({2, 4}, 10);
+    for (Edges edges : {Edges::zeros, Edges::nearest}) {
+        testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+            const Var x = linear(t, in(t, "x"), in(t, "w"));
+            const Var with_bias = depthwise_convolution(t, x, in(t, "taps"), in(t, "bias"), batch.input.rows, edges);
+            return add(t, with_bias, depthwise_convolution(t, x, in(t, "taps"), {}, batch.input.rows, edges));
+        });
+    }
+}
+
 TEST(Operations, GatherRowsGradients) {
     Inputs in({{"x", {6, 3}}, {"w", {2, 3}}});
     std::vector<std::int32_t> rows = {0, 2, 5};
