@@ -8,6 +8,7 @@ EncodingEntry absolute_encoding();
 EncodingEntry sinusoidal_encoding();
 EncodingEntry rnn_encoding();
 EncodingEntry linear_recurrence_encoding();
+EncodingEntry additive_relative_encoding();
 EncodingEntry relative_key_encoding();
 EncodingEntry relative_key_query_encoding();
 EncodingEntry t5_bias_encoding();
@@ -23,6 +24,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         sinusoidal_encoding(),
         rnn_encoding(),
         linear_recurrence_encoding(),
+        additive_relative_encoding(),
         relative_key_encoding(),
         relative_key_query_encoding(),
         t5_bias_encoding(),

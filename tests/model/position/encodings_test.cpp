@@ -27,6 +27,7 @@ const Row rows[] = {
     {"sinusoidal", true, false, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
     {"rnn", true, false, true, [](const ModelSettings& s) { return (9 * s.hidden * s.hidden) / 2 + 6 * s.hidden; }},
     {"linear_recurrence", true, false, true, [](const ModelSettings& s) { return 2 * s.hidden * s.hidden; }},
+    {"additive_relative", true, false, true, [](const ModelSettings& s) { return 16 * s.hidden; }},
     {"relative_key", true, true, true,
      [](const ModelSettings& s) { return s.layers * (2 * s.max_length - 1) * (s.hidden / s.heads); }},
     {"relative_key_query", true, true, true,
