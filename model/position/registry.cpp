@@ -6,6 +6,7 @@ namespace locus {
 EncodingEntry none_encoding();
 EncodingEntry absolute_encoding();
 EncodingEntry sinusoidal_encoding();
+EncodingEntry scalar_encoding();
 EncodingEntry rnn_encoding();
 EncodingEntry linear_recurrence_encoding();
 EncodingEntry additive_relative_encoding();
@@ -22,6 +23,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         none_encoding(),
         absolute_encoding(),
         sinusoidal_encoding(),
+        scalar_encoding(),
         rnn_encoding(),
         linear_recurrence_encoding(),
         additive_relative_encoding(),

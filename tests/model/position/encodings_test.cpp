@@ -25,6 +25,7 @@ const Row rows[] = {
     {"none", false, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
     {"absolute", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }},
     {"sinusoidal", true, false, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
+    {"scalar", true, false, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
     {"rnn", true, false, true, [](const ModelSettings& s) { return (9 * s.hidden * s.hidden) / 2 + 6 * s.hidden; }},
     {"linear_recurrence", true, false, true, [](const ModelSettings& s) { return 2 * s.hidden * s.hidden; }},
     {"additive_relative", true, false, true, [](const ModelSettings& s) { return 16 * s.hidden; }},
