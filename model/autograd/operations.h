@@ -43,6 +43,9 @@ Var add(Tape& tape, Var a, Var b);
 /// Vectors one after the other: [sum of their lengths].
 Var concatenate(Tape& tape, std::initializer_list<Var> parts);
 
+/// Matrices side by side: [rows, A], [rows, B] -> [rows, A + B].
+Var concatenate_columns(Tape& tape, Var a, Var b);
+
 /// A constant of zeros shaped like `like`.
 Var zeros(Tape& tape, const Tensor& like);
 

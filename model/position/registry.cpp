@@ -7,6 +7,7 @@ EncodingEntry none_encoding();
 EncodingEntry absolute_encoding();
 EncodingEntry sinusoidal_encoding();
 EncodingEntry scalar_encoding();
+EncodingEntry hybrid_encoding();
 EncodingEntry rnn_encoding();
 EncodingEntry linear_recurrence_encoding();
 EncodingEntry additive_relative_encoding();
@@ -24,6 +25,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         absolute_encoding(),
         sinusoidal_encoding(),
         scalar_encoding(),
+        hybrid_encoding(),
         rnn_encoding(),
         linear_recurrence_encoding(),
         additive_relative_encoding(),

@@ -158,6 +158,14 @@ TEST(Operations, DepthwiseConvolutionGradients) {
     }
 }
 
+TEST(Operations, ConcatenateColumnsGradients) {
+    Inputs in({{"a", {5, 3}}, {"b", {5, 2}}, {"w", {3, 5}}, {"v", {2, 3}}});
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const Var wide = linear(t, concatenate_columns(t, in(t, "a"), in(t, "b")), in(t, "w"));
+        return linear(t, concatenate_columns(t, wide, wide), concatenate_columns(t, in(t, "v"), in(t, "v")));
+    });
+}
+
 TEST(Operations, GatherRowsGradients) {
     Inputs in({{"x", {6, 3}}, {"w", {2, 3}}});
     std::vector<std::int32_t> rows = {0, 2, 5};
