@@ -8,6 +8,7 @@
 #include "kernels/attention.h"
 #include "kernels/depthwise_convolution.h"
 #include "kernels/dropout.h"
+#include "kernels/flow.h"
 #include "kernels/recurrent.h"
 #include "model/autograd/tape.h"
 
@@ -83,6 +84,14 @@ Var lru(Tape& tape, Var u, const LruFactors& factors, const AttentionRows& rows,
 /// Every channel convolved along the sequence with its own taps: x [rows, C], weight [C, width], bias [C] optional
 /// (kernels/depthwise_convolution.h).
 Var depthwise_convolution(Tape& tape, Var x, Var weight, Var bias, const AttentionRows& rows, Edges edges);
+
+/// The network of a flow (kernels/flow.h): weights [m, C] and [C, m], biases [m] and [C]; time_weight [m] optional.
+struct FlowVariables {
+    Var in_weight, time_weight, in_bias, out_weight, out_bias;
+};
+
+/// The first `points` points of a flow: start [C] -> [points, C].
+Var flow(Tape& tape, Var start, const FlowVariables& network, const FlowSteps& steps, std::int64_t points);
 
 /// By how much rotary() turns each pair of channels at each position.
 struct RotaryAngles {

@@ -9,6 +9,7 @@ EncodingEntry sinusoidal_encoding();
 EncodingEntry scalar_encoding();
 EncodingEntry hybrid_encoding();
 EncodingEntry rnn_encoding();
+EncodingEntry recursive_encoding();
 EncodingEntry linear_recurrence_encoding();
 EncodingEntry additive_relative_encoding();
 EncodingEntry relative_key_encoding();
@@ -27,6 +28,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         scalar_encoding(),
         hybrid_encoding(),
         rnn_encoding(),
+        recursive_encoding(),
         linear_recurrence_encoding(),
         additive_relative_encoding(),
         relative_key_encoding(),

@@ -158,6 +158,16 @@ TEST(Operations, DepthwiseConvolutionGradients) {
     }
 }
 
+TEST(Operations, FlowGradients) {
+    Inputs in({{"start", {3}}, {"in", {4, 3}}, {"time", {4}}, {"in bias", {4}}, {"out", {3, 4}}, {"out bias", {3}}});
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const FlowVariables network = {in(t, "in"), in(t, "time"), in(t, "in bias"), in(t, "out"), in(t, "out bias")};
+        const FlowVariables timeless = {network.in_weight, {}, network.in_bias, network.out_weight, network.out_bias};
+        const Var solved = flow(t, in(t, "start"), network, {Solver::rk4, 0.5, 2}, 5);
+        return add(t, solved, flow(t, in(t, "start"), timeless, {Solver::euler, 1.0, 1}, 5));
+    });
+}
+
 TEST(Operations, ConcatenateColumnsGradients) {
     Inputs in({{"a", {5, 3}}, {"b", {5, 2}}, {"w", {3, 5}}, {"v", {2, 3}}});
     testing::expect_gradients_match(in.parameters, [&](Tape& t) {

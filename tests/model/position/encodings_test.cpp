@@ -28,6 +28,7 @@ const Row rows[] = {
     {"scalar", true, false, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
     {"hybrid", true, false, true, [](const ModelSettings& s) { return s.max_length * s.hidden / 2; }},
     {"rnn", true, false, true, [](const ModelSettings& s) { return (9 * s.hidden * s.hidden) / 2 + 6 * s.hidden; }},
+    {"recursive", true, false, true, [](const ModelSettings& s) { return 2 * s.hidden * s.hidden + 3 * s.hidden; }},
     {"linear_recurrence", true, false, true, [](const ModelSettings& s) { return 2 * s.hidden * s.hidden; }},
     {"additive_relative", true, false, true, [](const ModelSettings& s) { return 16 * s.hidden; }},
     {"relative_key", true, true, true,
