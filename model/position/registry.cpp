@@ -18,6 +18,7 @@ EncodingEntry t5_bias_encoding();
 EncodingEntry alibi_encoding();
 EncodingEntry rope_encoding();
 EncodingEntry disentangled_encoding();
+EncodingEntry convolutional_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
     // clang-format off
@@ -37,6 +38,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         alibi_encoding(),
         rope_encoding(),
         disentangled_encoding(),
+        convolutional_encoding(),
     };
     // clang-format on
     return registry;

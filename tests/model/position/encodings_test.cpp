@@ -42,6 +42,7 @@ const Row rows[] = {
      [](const ModelSettings& s) {
          return 2 * s.max_length * s.hidden + s.layers * (2 * s.hidden * s.hidden + s.hidden);
      }},
+    {"convolutional", true, false, true, [](const ModelSettings& s) { return 4 * s.hidden; }},
 };
 
 class Encodings : public ::testing::TestWithParam<Row> {};
