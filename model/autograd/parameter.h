@@ -21,8 +21,8 @@ struct Parameter {
     Tensor value, gradient;
     Initialization initialization = Initialization::normal;
     std::vector<double> start = {};  // for Initialization::given
-    int zero_row = -1;  // this row starts at 0: padding_idx of the reference models
-    bool decay = true;  // weight decay applies (not for biases and norms)
+    int zero_row = -1;               // this row starts at 0: padding_idx of the reference models
+    bool decay = true;               // weight decay applies (not for biases and norms)
     // DeBERTa v1's in_proj: rows stand here as [3, heads, head_dim], in files as [heads, 3, head_dim]; 0: the same in both.
     std::int64_t heads_interleaved = 0;
 };
