@@ -13,6 +13,8 @@ namespace {
 
 using std::int64_t;
 
+int64_t reach_of(const FireDistances& args) { return args.x.shape[0] / 2; }
+
 double sign(double x) { return x < 0 ? -1 : 1; }
 
 /// psi and the normaliser of the header.
@@ -23,7 +25,7 @@ struct Scale {
     Scale(const FireDistances& args, double raw_c, double raw_t)
         : c(args.slope * raw_c),
           threshold(std::abs(args.threshold * raw_t)),
-          longest(std::max(static_cast<double>(args.x.shape[0] / 2), threshold)),
+          longest(std::max(static_cast<double>(reach_of(args)), threshold)),
           normaliser(psi(longest) + 1e-6),
           at_threshold(longest == threshold) {}
 
@@ -49,7 +51,7 @@ void fire_distances_forward(const FireDistances& args) {
     for_dtype("fire_distances", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
         const Scale scale(args, args.c.as<T>()[0], args.t.as<T>()[0]);
-        const int64_t reach = args.x.shape[0] / 2;
+        const int64_t reach = reach_of(args);
         for (int64_t r = -reach; r <= reach; ++r) {
             const double distance = static_cast<double>(std::abs(r));
             args.x.as<T>()[r + reach] = static_cast<T>(side(args, r) * scale.psi(distance) / scale.normaliser);
@@ -64,7 +66,7 @@ void fire_distances_backward(const FireDistances& args) {
     for_dtype("fire_distances_backward", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
         const Scale scale(args, args.c.as<T>()[0], args.t.as<T>()[0]);
-        const int64_t reach = args.x.shape[0] / 2;
+        const int64_t reach = reach_of(args);
         const double n = scale.normaliser, by_longest = std::abs(scale.c) / (1 + std::abs(scale.c) * scale.longest);
         double dc = 0, dlongest = 0;
         for (int64_t r = -reach; r <= reach; ++r) {

@@ -10,8 +10,8 @@ std::string part_of(const std::string& name) {
     const auto contains = [&](const char* piece) { return name.find(piece) != std::string::npos; };
     if (contains("word_embeddings")) return "word embeddings (tied to the output)";
     if (contains("token_type_embeddings")) return "token types";
-    for (const char* table : {"position_", "distance_embedding", "rel_embeddings", "relative_"})
-        if (contains(table)) return "positions";
+    for (const char* piece : {"position_", "distance_embedding", "relative_", "rel_embeddings", "content_bias"})
+        if (contains(piece)) return "positions";
     if (contains("cls.predictions")) return "masked-LM head";
     if (contains("embed_proj")) return "projection of the embeddings";
     if (contains(".conv.")) return "convolution";

@@ -44,9 +44,7 @@ public:
     std::int64_t longest_sequence() const override { return table_.longest_sequence(); }
 
     std::string untrained_rows(std::int64_t length) const override {
-        std::vector<bool> reached(static_cast<std::size_t>(length_));
-        for (std::int64_t i = 0; i < std::min(length, length_); ++i) reached[static_cast<std::size_t>(i)] = true;
-        return describe_unreached(reached, "position_embeddings");
+        return table_.untrained_rows(length);
     }
 
     Var embed(Tape& tape, Var x, const ModelInput& input) const override {

@@ -38,6 +38,8 @@ public:
     Alibi(const ModelSettings& model, std::string sides)
         : slopes_(alibi_slopes(model.heads)), sides_(std::move(sides)) {}
 
+    bool is_symmetric() const override { return sides_ == "symmetric"; }
+
     void relate(Tape& tape, const LayerContext&, const ModelInput& input, AttentionScore& score) const override {
         const std::int64_t reach = input.longest - 1, heads = static_cast<std::int64_t>(slopes_.size());
         const Tensor bias = tape.allocate({heads, 2 * reach + 1}, score.dtype);

@@ -40,6 +40,8 @@ public:
         if (options_.per_layer) declare(parameters, prefix + "position_bias.");
     }
 
+    bool is_symmetric() const override { return !options_.shape.is_signed; }
+
     void relate(Tape& tape, const LayerContext& layer, const ModelInput& input, AttentionScore& score) const override {
         const Network& own = networks_[options_.per_layer ? static_cast<std::size_t>(layer.number) : 0];
         const Var x = fire_distances(tape, tape.parameter(*own.slope), tape.parameter(*own.threshold), options_.shape,

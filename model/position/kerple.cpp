@@ -30,6 +30,8 @@ public:
         if (per_layer_) declare(parameters, prefix);
     }
 
+    bool is_symmetric() const override { return shape_[0] == 1; }
+
     void relate(Tape& tape, const LayerContext& layer, const ModelInput& input, AttentionScore& score) const override {
         const Curve& curve = curves_[per_layer_ ? static_cast<std::size_t>(layer.number) : 0];
         score.add_bias(

@@ -4,6 +4,7 @@
 
 #include "kernels/random.h"
 #include "model/error.h"
+#include "model/position/position_encoding.h"
 
 namespace locus {
 
@@ -25,6 +26,12 @@ void LearnedTable::declare(Parameters& parameters, const std::string& name, Init
 std::int64_t LearnedTable::longest_sequence() const {
     if (beyond_ == "error") return length_;
     return beyond_ == "hier" ? length_ * length_ : 0;
+}
+
+std::string LearnedTable::untrained_rows(std::int64_t length) const {
+    std::vector<bool> reached(static_cast<std::size_t>(length_));
+    std::fill_n(reached.begin(), std::min(length, length_), true);
+    return describe_unreached(reached, "position_embeddings");
 }
 
 Var LearnedTable::add_rows(Tape& tape, Var x, Tensor positions, std::int64_t longest) const {

@@ -19,6 +19,9 @@ public:
     /// 0: any.
     std::int64_t longest_sequence() const;
 
+    /// See PositionEncoding::untrained_rows().
+    std::string untrained_rows(std::int64_t length) const;
+
     /// x + the vector of each row's position, in a batch whose longest sequence has `longest` tokens.
     Var add_rows(Tape& tape, Var x, Tensor positions, std::int64_t longest) const;
 

@@ -9,12 +9,22 @@
 #include "model/position/position_encoding.h"
 
 namespace locus {
+namespace {
+
+class None : public PositionEncoding {
+public:
+    bool is_symmetric() const override { return true; }
+};
+
+}  // namespace
 
 EncodingEntry none_encoding() {
     return {.name = "none",
             .summary = "no position at all; the baseline that every comparison needs",
             .options = {},
-            .make = [](const ModelSettings&, const PositionSettings&) { return std::make_unique<PositionEncoding>(); }};
+            .make = [](const ModelSettings&, const PositionSettings&) -> std::unique_ptr<PositionEncoding> {
+                return std::make_unique<None>();
+            }};
 }
 
 }  // namespace locus

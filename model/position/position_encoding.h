@@ -8,7 +8,7 @@
 //     relate   tables, buckets and biases inside the score        terms of AttentionScore (kernels/attention.h has the equation)
 //     decode   add to what the mask decoder starts from           x [rows, hidden] -> the same
 //
-// and promises the longest sequence it takes. A model holds a list of encodings: embedding terms add, rotations apply one after the other, score
+// and promises the longest sequence it takes and whether it is symmetric. A model holds a list of encodings: embedding terms add, rotations apply one after the other, score
 // terms add. Before all of them, renumber() may give the tokens other positions.
 //
 // To add one: a file in this folder that defines an EncodingEntry, a line in registry.cpp, a YAML in configs/position/, a row in
@@ -61,6 +61,8 @@ public:
 
     /// Sequences may not be longer than this, nor positions reach it; 0: any length.
     virtual std::int64_t longest_sequence() const { return 0; }
+    /// Whether left and right look the same to it: then the mirror image of a text has the mirror image of its outputs.
+    virtual bool is_symmetric() const { return false; }
     /// renumber() draws from at least so many positions; 0: it draws none.
     virtual std::int64_t drawn_positions() const { return 0; }
 

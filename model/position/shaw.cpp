@@ -59,8 +59,9 @@ private:
     Var waves(Tape& tape, DType dtype) const {
         const Tensor table = tape.allocate({rows(), head_dim_}, dtype);
         for (std::int64_t channel = 0; channel < head_dim_; ++channel) {
+            const std::int64_t pair = channel / 2;
             const double frequency =
-                std::pow(10000.0, -2.0 * static_cast<double>(channel / 2) / static_cast<double>(head_dim_));
+                std::pow(10000.0, -2.0 * static_cast<double>(pair) / static_cast<double>(head_dim_));
             for (std::int64_t row = 0; row < rows(); ++row) {
                 const double angle = static_cast<double>(row - options_.max_distance) * frequency;
                 const double wave = channel % 2 == 0 ? std::sin(angle) : std::cos(angle);

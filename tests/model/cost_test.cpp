@@ -26,6 +26,25 @@ TEST(Cost, TinyBertNeedsTheFlopsThatItsFormulaSays) {
     EXPECT_DOUBLE_EQ(forward_flops(tiny(), 4096, 128, 614), 4096 * layers + 614 * head);
 }
 
+TEST(Cost, WhatAnEncodingAddsIsNotCountedAsFeedForward) {
+    const auto feed_forward = [](const ModelSettings& settings) {
+        for (const auto& [part, count] : parameters_by_part(MaskedLanguageModel(settings, DType::float32)))
+            if (part == "feed-forward") return count;
+        return std::int64_t{0};
+    };
+    for (const EncodingEntry& entry : encoding_registry()) {
+        ModelSettings settings = tiny();
+        settings.position = {default_position(entry.name)};
+        EXPECT_EQ(feed_forward(settings), 4 * (2 * 256 * 1024 + 256 + 1024)) << entry.name;
+    }
+}
+
+TEST(Cost, AProductOfPositionsCostsAsMuchAsOneOfContents) {
+    ModelSettings untied = tiny();
+    untied.position = {default_position("tupe")};
+    EXPECT_DOUBLE_EQ(forward_flops(untied, 1, 128, 0) - forward_flops(tiny(), 1, 128, 0), 2.0 * 4 * 128 * 256);
+}
+
 TEST(Cost, RelativeTablesCostAsMuchAsContent) {
     ModelSettings relative = tiny();
     relative.position = {default_position("relative_key")};

@@ -1,6 +1,8 @@
 // What every position encoding must hold, in one table. To add an encoding, add a row.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "model/error.h"
 #include "tests/model/small_model.h"
 
@@ -18,6 +20,7 @@ struct Row {
     bool knows_order;  // permuting the tokens changes more than the order of the outputs
     bool collapses;  // equal tokens everywhere give equal outputs everywhere (position enters through the logits alone)
     bool any_length;                                   // takes sequences past max_length by default
+    bool moves_freely;                                 // the same positions further on change nothing
     std::int64_t (*parameters)(const ModelSettings&);  // that the encoding adds
     const char* wrapped = nullptr;  // an encoding to list in front of one that only changes the positions
 };
@@ -29,38 +32,41 @@ ModelSettings settings_of(const Row& row) {
 }
 
 const Row rows[] = {
-    {"none", false, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
-    {"absolute", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }},
-    {"sinusoidal", true, false, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
-    {"scalar", true, false, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
-    {"hybrid", true, false, true, [](const ModelSettings& s) { return s.max_length * s.hidden / 2; }},
-    {"rnn", true, false, true, [](const ModelSettings& s) { return (9 * s.hidden * s.hidden) / 2 + 6 * s.hidden; }},
-    {"recursive", true, false, true, [](const ModelSettings& s) { return 2 * s.hidden * s.hidden + 3 * s.hidden; }},
-    {"linear_recurrence", true, false, true, [](const ModelSettings& s) { return 2 * s.hidden * s.hidden; }},
-    {"additive_relative", true, false, true, [](const ModelSettings& s) { return 16 * s.hidden; }},
-    {"relative_key", true, true, true,
+    {"none", false, true, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
+    {"absolute", true, false, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }},
+    {"sinusoidal", true, false, true, false, [](const ModelSettings&) -> std::int64_t { return 0; }},
+    {"scalar", true, false, true, false, [](const ModelSettings&) -> std::int64_t { return 0; }},
+    {"hybrid", true, false, true, false, [](const ModelSettings& s) { return s.max_length * s.hidden / 2; }},
+    {"rnn", true, false, true, true,
+     [](const ModelSettings& s) { return (9 * s.hidden * s.hidden) / 2 + 6 * s.hidden; }},
+    {"recursive", true, false, true, false,
+     [](const ModelSettings& s) { return 2 * s.hidden * s.hidden + 3 * s.hidden; }},
+    {"linear_recurrence", true, false, true, true, [](const ModelSettings& s) { return 2 * s.hidden * s.hidden; }},
+    {"additive_relative", true, false, true, true, [](const ModelSettings& s) { return 16 * s.hidden; }},
+    {"relative_key", true, true, true, true,
      [](const ModelSettings& s) { return s.layers * (2 * s.max_length - 1) * (s.hidden / s.heads); }},
-    {"relative_key_query", true, true, true,
+    {"relative_key_query", true, true, true, true,
      [](const ModelSettings& s) { return s.layers * (2 * s.max_length - 1) * (s.hidden / s.heads); }},
-    {"t5_bias", true, true, true, [](const ModelSettings& s) { return 32 * s.heads; }},
-    {"alibi", true, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
-    {"rope", true, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
-    {"disentangled", true, true, true,
+    {"t5_bias", true, true, true, true, [](const ModelSettings& s) { return 32 * s.heads; }},
+    {"alibi", true, true, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
+    {"rope", true, true, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
+    {"disentangled", true, true, true, true,
      [](const ModelSettings& s) {
          return 2 * s.max_length * s.hidden + s.layers * (2 * s.hidden * s.hidden + s.hidden);
      }},
-    {"shaw", true, false, true,
+    {"shaw", true, false, true, true,
      [](const ModelSettings& s) { return s.layers * 2 * (2 * 16 + 1) * (s.hidden / s.heads); }},
-    {"kerple", true, true, true, [](const ModelSettings& s) { return 2 * 2 * s.heads; }},
-    {"fire", true, true, true, [](const ModelSettings& s) { return 32 * (s.heads + 2) + 2; }},
-    {"transformer_xl", true, true, true,
+    {"kerple", true, true, true, true, [](const ModelSettings& s) { return 2 * 2 * s.heads; }},
+    {"fire", true, true, true, true, [](const ModelSettings& s) { return 32 * (s.heads + 2) + 2; }},
+    {"transformer_xl", true, true, true, true,
      [](const ModelSettings& s) { return s.layers * s.hidden * s.hidden + 2 * s.hidden; }},
-    {"log_cpb", true, true, true, [](const ModelSettings& s) { return 512 * (s.heads + 2); }},
-    {"tupe", true, true, false,
+    {"log_cpb", true, true, true, true, [](const ModelSettings& s) { return 512 * (s.heads + 2); }},
+    {"tupe", true, true, false, false,
      [](const ModelSettings& s) { return (s.max_length + 2 + 2 * s.hidden) * s.hidden + s.heads; }},
-    {"randomized", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }, "absolute"},
-    {"shape", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }, "absolute"},
-    {"convolutional", true, false, true, [](const ModelSettings& s) { return 4 * s.hidden; }},
+    {"randomized", true, false, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; },
+     "absolute"},
+    {"shape", true, false, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }, "absolute"},
+    {"convolutional", true, false, true, true, [](const ModelSettings& s) { return 4 * s.hidden; }},
 };
 
 class Encodings : public ::testing::TestWithParam<Row> {};
@@ -141,6 +147,69 @@ TEST_P(Encodings, ConstantInputCollapsesExactlyForTheLogitOnlyOnes) {
         EXPECT_LE(spread, 1e-12);
     } else {
         EXPECT_GT(spread, 1e-3);
+    }
+}
+
+// Outputs of a sequence with its tokens in this order, put back in place.
+std::vector<double> encode_mirrored(const MaskedLanguageModel& model, const RaggedBatch& batch) {
+    RaggedBatch mirror({static_cast<std::int32_t>(batch.ids.size())}, 11);
+    mirror.ids.assign(batch.ids.rbegin(), batch.ids.rend());
+    mirror.types.assign(batch.types.rbegin(), batch.types.rend());
+    mirror.refresh();
+    const std::vector<double> hidden = encode(model, mirror.input);
+    std::vector<double> back;
+    for (std::size_t row = batch.ids.size(); row-- > 0;)
+        back.insert(back.end(), hidden.begin() + static_cast<std::ptrdiff_t>(row * 6),
+                    hidden.begin() + static_cast<std::ptrdiff_t>(row * 6 + 6));
+    return back;
+}
+
+void expect_mirror_property(const ModelSettings& settings) {
+    const auto model = perturbed_model(settings);
+    const RaggedBatch batch({7}, 11);
+    const double difference = largest_difference(encode_mirrored(*model, batch), encode(*model, batch.input));
+    const PositionEncodings encodings = make_encodings(settings);
+    if (std::all_of(encodings.begin(), encodings.end(), [](const auto& e) { return e->is_symmetric(); })) {
+        EXPECT_LE(difference, 1e-12);
+    } else {
+        EXPECT_GT(difference, 1e-4);
+    }
+}
+
+TEST_P(Encodings, MirroredTokensAreMirroredOutputsExactlyForTheSymmetricOnes) {
+    expect_mirror_property(settings_of(GetParam()));
+}
+
+TEST(Encodings, OptionsDecideWhetherOneIsSymmetric) {
+    for (const char* sides : {"symmetric", "offset", "one_sided", "two_slopes"}) {
+        ModelSettings settings = small_settings("alibi");
+        settings.position[0].options["sides"] = std::string(sides);
+        expect_mirror_property(settings);
+    }
+    for (const char* encoding : {"kerple", "fire"}) {
+        for (const bool is_signed : {false, true}) {
+            ModelSettings settings = small_settings(encoding);
+            settings.position[0].options["signed"] = is_signed;
+            EXPECT_EQ(make_encodings(settings)[0]->is_symmetric(), !is_signed);
+            expect_mirror_property(settings);
+        }
+    }
+}
+
+// Where only distances count, a text may stand anywhere. The others notice that its first token is not at 0, or do not look at positions.
+TEST_P(Encodings, MovedTextHasTheSameOutputsWhereTheTableSaysSo) {
+    ModelSettings settings = settings_of(GetParam());
+    settings.max_length = 16;
+    const auto model = perturbed_model(settings);
+    RaggedBatch batch({6}, 11);
+    const std::vector<double> before = encode(*model, batch.input);
+    for (std::int32_t& position : batch.positions) position += 5;
+    batch.refresh();
+    const double difference = largest_difference(encode(*model, batch.input), before);
+    if (GetParam().moves_freely) {
+        EXPECT_LE(difference, 1e-11);
+    } else {
+        EXPECT_GT(difference, 1e-3);
     }
 }
 

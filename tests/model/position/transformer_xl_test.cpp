@@ -46,9 +46,9 @@ TEST(TransformerXl, RowsAreWavesOfQueryMinusKey) {
     for (int r = -4; r <= 4; ++r) {
         for (int pair = 0; pair < 3; ++pair) {
             const double angle = r * std::pow(10000.0, -2.0 * pair / 6.0);
-            const auto at = static_cast<std::size_t>((r + 4) * 6 + 2 * pair);
-            EXPECT_NEAR(table[at], std::sin(angle), 1e-15);
-            EXPECT_NEAR(table[at + 1], std::cos(angle), 1e-15);
+            const double* const wave = table.data() + (r + 4) * 6 + 2 * pair;
+            EXPECT_NEAR(wave[0], std::sin(angle), 1e-15);
+            EXPECT_NEAR(wave[1], std::cos(angle), 1e-15);
         }
     }
 }
@@ -84,6 +84,7 @@ TEST(TransformerXl, TheScoreIsTheFormula) {
     const Var qkv = tape.constant(Tensor(x.data(), {2, 18}, DType::float64));
     const Tensor out =
         attention(tape, {qkv, 0}, {qkv, 6}, {qkv, 12}, 2, 3, batch.input.rows, batch.input.rows, score).value();
+    const double* const q = x.data();  // of row 0; k and the value follow, then row 1
     for (int h = 0; h < 2; ++h) {
         double weight[2];
         for (int j = 0; j < 2; ++j) {  // of query 0
@@ -94,14 +95,12 @@ TEST(TransformerXl, TheScoreIsTheFormula) {
                     const double angle = -j * std::pow(10000.0, -2.0 * (e / 2) / 6.0);
                     projected += w[c * 6 + e] * (e % 2 == 0 ? std::sin(angle) : std::cos(angle));
                 }
-                sum += (x[static_cast<std::size_t>(c)] + u[c]) * x[static_cast<std::size_t>(18 * j + 6 + c)] +
-                       (x[static_cast<std::size_t>(c)] + v[c]) * projected;
+                sum += (q[c] + u[c]) * q[18 * j + 6 + c] + (q[c] + v[c]) * projected;
             }
             weight[j] = std::exp(0.7 * sum);
         }
         for (int c = 3 * h; c < 3 * h + 3; ++c) {
-            const auto at = static_cast<std::size_t>(12 + c);
-            const double expected = (weight[0] * x[at] + weight[1] * x[18 + at]) / (weight[0] + weight[1]);
+            const double expected = (weight[0] * q[12 + c] + weight[1] * q[30 + c]) / (weight[0] + weight[1]);
             EXPECT_NEAR(out.as<double>()[c], expected, 1e-13);
         }
     }

@@ -89,6 +89,7 @@ void compare_with_textbook(bool untie_cls, bool relative_bias, std::int32_t shif
     const Var qkv = tape.constant(Tensor(x.data(), {7, 18}, DType::float64));
     const Tensor out =
         attention(tape, {qkv, 0}, {qkv, 6}, {qkv, 12}, 2, 3, batch.input.rows, batch.input.rows, score).value();
+    const double* const at = x.data();  // 18 numbers a row: q, k, value
     const Textbook textbook{parameters, untie_cls, relative_bias};
     for (int row = 0; row < 7; ++row) {
         const int begin = row < 4 ? 0 : 4, end = row < 4 ? 4 : 7;
@@ -96,14 +97,11 @@ void compare_with_textbook(bool untie_cls, bool relative_bias, std::int32_t shif
             double total = 0, sums[3] = {0, 0, 0};
             for (int key = begin; key < end; ++key) {
                 double content = 0;
-                for (int c = 3 * head; c < 3 * head + 3; ++c)
-                    content +=
-                        x[static_cast<std::size_t>(18 * row + c)] * x[static_cast<std::size_t>(18 * key + 6 + c)];
+                for (int c = 3 * head; c < 3 * head + 3; ++c) content += at[18 * row + c] * at[18 * key + 6 + c];
                 const double weight = std::exp(content / std::sqrt(6.0) +
                                                textbook.place(head, row - begin + shift, key - begin + shift, shift));
                 total += weight;
-                for (int c = 0; c < 3; ++c)
-                    sums[c] += weight * x[static_cast<std::size_t>(18 * key + 12 + 3 * head + c)];
+                for (int c = 0; c < 3; ++c) sums[c] += weight * at[18 * key + 12 + 3 * head + c];
             }
             for (int c = 0; c < 3; ++c)
                 EXPECT_NEAR(out.as<double>()[6 * row + 3 * head + c], sums[c] / total, 1e-12) << row << " " << head;

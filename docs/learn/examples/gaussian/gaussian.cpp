@@ -20,6 +20,8 @@ public:
         rate_ = &parameters.declare(prefix + "gaussian_rate", {heads_, 1}, Initialization::ones);
     }
 
+    bool is_symmetric() const override { return true; }
+
     void relate(Tape& tape, const LayerContext&, const ModelInput& input, AttentionScore& score) const override {
         const std::int64_t reach = input.longest - 1;
         const Tensor squares = tape.allocate({2 * reach + 1, 1}, score.dtype);
