@@ -17,7 +17,7 @@ void copy_columns(const CopyColumns& args) {
         for (std::int64_t r = 0; r < shape[0]; ++r) {
             const T* const x = args.x.as<T>() + r * args.x.strides[0];
             T* const y = args.y.as<T>() + r * args.y.strides[0];
-            if (args.accumulate) {
+            if (args.accumulate) {  // NOLINT(bugprone-branch-clone): apart, because y may hold anything, NaN included
 #pragma omp simd
                 for (std::int64_t c = 0; c < shape[1]; ++c) y[c] += x[c];
             } else {

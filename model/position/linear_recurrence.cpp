@@ -8,18 +8,18 @@
 //                  a, the factor l, is the same at every token: |l| says how long a channel remembers, its angle what period it keeps
 //       states     add: x_i = e_i + y_i;  replace: x_i = y_i
 //       directions forward: from left to right; both: half of the states read from right to left
-//   shapes         h = hidden numbers of mingru: W_z, W_h [hidden, hidden]; m = `state` complex numbers of lru, when 0 hidden / 2 (rounded up to
-//                  an even number for both directions): B [2 m, hidden], C [hidden, 2 m] (real parts, then imaginary ones, for each direction; C's second half stands for -Im C),
-//                  D [hidden], nu, phi, log_c [m]
+//   shapes         mingru: h [hidden], W_z, W_h [hidden, hidden].  lru: h of m = `state` complex numbers (0: hidden / 2, rounded up to an even
+//                  number for both directions), B [2 m, hidden], C [hidden, 2 m], D [hidden], nu, phi, log_c [m]. B's rows and C's columns
+//                  are, direction by direction, real parts and then imaginary ones; C holds -Im C, so that Re(C h) is one real product
 //   parameters     mingru: 2 hidden^2.  lru: 4 m hidden + hidden + 3 m.  The same for one direction and for both
 //   cost           these products, and a scan of few operations per number that runs over channels and sequences in parallel. The steps along
 //                  a sequence could be a tree of log2(length) levels, since composing linear steps is associative; on this processor the
 //                  channels fill it, and the scan runs along the sequence
-//   property       as rnn: neither absolute nor relative, the states depend on what came before and in which order; but what a token does to
-//                  a state cannot depend on that state
+//   property       as rnn: neither absolute nor relative, the states depend on what came before and in which order; but how much of
+//                  a state a token keeps and what it writes there cannot depend on that state
 //   extrapolation  any length; |l| < 1 and 0 < z < 1 keep the states within bounds
 //   start          lru: l evenly over the ring radius_min <= |l| <= radius_max with angles up to max_phase, c = sqrt(1 - |l|^2), so that
-//                  a state of unit inputs has unit size; D = 1
+//                  independent inputs of unit variance give states of unit variance; D = 1
 //   source         mingru: Feng et al. 2024, arXiv:2410.01201. lru: Orvieto et al. 2023, arXiv:2303.06349
 #include <algorithm>
 #include <cmath>

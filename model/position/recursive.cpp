@@ -13,8 +13,9 @@
 //   cost           as many steps as the longest sequence has tokens, one after the other, but once per batch and of one vector each: what is
 //                  serial here does not grow with the batch, and needs no words
 //   property       absolute: p_i is a table that follows a rule, with as many parameters for a thousand rows as for ten
-//   extrapolation  defined for every position, good only as far as the orbit stays among points that training has seen. gru contracts: after
-//                  some steps its points are all the same. mlp and ode may run away; rotation stays on its circles
+//   extrapolation  defined for every position, good only as far as the orbit stays among points that training has seen. gru
+//                  contracts as long as its weights are small: after some steps its points are all the same. mlp and ode may run away;
+//                  rotation stays on its circles
 //   start          mlp and ode: W2 = b2 = 0, a flow that stands still until training moves it; p_0 normal, W1 and U as PyTorch starts a linear
 //                  layer
 //   source         recursion: Su Jianlin, kexue.fm/archives/8130 (2021). ode: Liu et al. 2020, arXiv:2003.09229 (FLOATER), who feed p into
