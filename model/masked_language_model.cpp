@@ -121,6 +121,7 @@ std::int64_t MaskedLanguageModel::longest_sequence() const {
 }
 
 std::vector<std::string> MaskedLanguageModel::untrained_rows(std::int64_t length) const {
+    for (const auto& encoding : encodings_) length = std::max(length, encoding->drawn_positions());
     std::vector<std::string> found;
     for (std::size_t n = 0; n < encodings_.size(); ++n) {
         const std::string rows = encodings_[n]->untrained_rows(length);

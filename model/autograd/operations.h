@@ -6,7 +6,10 @@
 #include <initializer_list>
 
 #include "kernels/attention.h"
+#include "kernels/depthwise_convolution.h"
 #include "kernels/dropout.h"
+#include "kernels/flow.h"
+#include "kernels/recurrent.h"
 #include "model/autograd/tape.h"
 
 namespace locus {
@@ -41,6 +44,9 @@ Var add(Tape& tape, Var a, Var b);
 /// Vectors one after the other: [sum of their lengths].
 Var concatenate(Tape& tape, std::initializer_list<Var> parts);
 
+/// Matrices side by side: [rows, A], [rows, B] -> [rows, A + B].
+Var concatenate_columns(Tape& tape, Var a, Var b);
+
 /// A constant of zeros shaped like `like`.
 Var zeros(Tape& tape, const Tensor& like);
 
@@ -50,6 +56,42 @@ Var gelu(Tape& tape, Var x);
 
 /// The neighbourhood of each row: [rows, C] -> [rows, C * width] (kernels/unfold.h). With linear() it is a convolution over the sequence.
 Var unfold(Tape& tape, Var x, std::int64_t width, const AttentionRows& rows);
+
+/// A direction of a recurrent net: weight [gates H, H], bias [gates H]; start [H], the state before the first step, 0 when absent.
+struct RecurrentDirection {
+    Var weight, bias;
+    bool reverse = false;  // from the last token of each sequence to the first
+    Var start = {};
+};
+
+/// States of one or two recurrent nets along each sequence, side by side: [rows, directions * gates * H] -> [rows, directions * H]
+/// (kernels/recurrent.h).
+Var recurrent(Tape& tape, Var x, Cell cell, std::initializer_list<RecurrentDirection> directions,
+              const AttentionRows& rows);
+
+/// States of a minimal GRU along each sequence (kernels/min_gru.h): [rows, directions * 2 H] -> [rows, directions * H]. The second of two directions
+/// reads from the last token to the first.
+Var min_gru(Tape& tape, Var x, const AttentionRows& rows, std::int64_t directions);
+
+/// What a linear recurrent unit does to its state at every step: [M] each, the directions' numbers one after the other.
+struct LruFactors {
+    Var nu, phi, log_c;
+};
+
+/// States of a linear recurrent unit along each sequence (kernels/lru.h): [rows, 2 M], for each direction its real and its imaginary parts.
+Var lru(Tape& tape, Var u, const LruFactors& factors, const AttentionRows& rows, std::int64_t directions);
+
+/// Every channel convolved along the sequence with its own taps: x [rows, C], weight [C, width], bias [C] optional
+/// (kernels/depthwise_convolution.h).
+Var depthwise_convolution(Tape& tape, Var x, Var weight, Var bias, const AttentionRows& rows, Edges edges);
+
+/// The network of a flow (kernels/flow.h): weights [m, C] and [C, m], biases [m] and [C]; time_weight [m] optional.
+struct FlowVariables {
+    Var in_weight, time_weight, in_bias, out_weight, out_bias;
+};
+
+/// The first `points` points of a flow: start [C] -> [points, C].
+Var flow(Tape& tape, Var start, const FlowVariables& network, const FlowSteps& steps, std::int64_t points);
 
 /// By how much rotary() turns each pair of channels at each position.
 struct RotaryAngles {

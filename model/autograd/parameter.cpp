@@ -69,6 +69,10 @@ void fill(const Parameter& parameter, std::uint32_t seed, double deviation) {
             return;
         }
         case Initialization::uniform: fill_uniform(values, count, seed, hash_of(parameter.name), 1); return;
+        case Initialization::given:
+            for (std::int64_t e = 0; e < count; ++e)
+                values[e] = static_cast<T>(parameter.start[static_cast<std::size_t>(e)]);
+            return;
         case Initialization::normal: fill_normal(values, count, seed, hash_of(parameter.name), deviation);
     }
     if (parameter.zero_row >= 0) {
@@ -89,6 +93,14 @@ Parameter& Parameters::declare(std::string name, Shape shape, Initialization ini
     // Biases and norms are the one-dimensional ones: decaying them towards 0 has no purpose (reference-models: all stacks exempt them).
     parameter.decay = shape.rank() > 1;
     count_ += shape.count();
+    return parameter;
+}
+
+Parameter& Parameters::declare(std::string name, Shape shape, std::vector<double> start) {
+    LOCUS_CHECK(static_cast<std::int64_t>(start.size()) == shape.count(), "parameters",
+                name + " is " + shape.to_string() + " and starts as " + std::to_string(start.size()) + " numbers");
+    Parameter& parameter = declare(std::move(name), shape, Initialization::given);
+    parameter.start = std::move(start);
     return parameter;
 }
 

@@ -12,16 +12,17 @@
 namespace locus {
 
 /// How a parameter is filled before training. sinusoidal: row i is (sin(i w_0), cos(i w_0), sin(i w_1), ...), w_c = 10000^(-2 c / columns),
-/// scaled to the deviation that normal would have. fan_in: uniform in +-1 / sqrt(columns), as PyTorch starts a convolution.
-/// uniform: in +-1.
-enum class Initialization { normal, zeros, ones, sinusoidal, fan_in, uniform };
+/// scaled to the deviation that normal would have. fan_in: uniform in +-1 / sqrt(columns), as PyTorch starts a convolution. uniform: in +-1.
+/// given: the numbers in Parameter::start.
+enum class Initialization { normal, zeros, ones, sinusoidal, fan_in, uniform, given };
 
 struct Parameter {
     std::string name;  // the tensor name in the checkpoint
     Tensor value, gradient;
     Initialization initialization = Initialization::normal;
-    int zero_row = -1;  // this row starts at 0: padding_idx of the reference models
-    bool decay = true;  // weight decay applies (not for biases and norms)
+    std::vector<double> start = {};  // for Initialization::given
+    int zero_row = -1;               // this row starts at 0: padding_idx of the reference models
+    bool decay = true;               // weight decay applies (not for biases and norms)
     // DeBERTa v1's in_proj: rows stand here as [3, heads, head_dim], in files as [heads, 3, head_dim]; 0: the same in both.
     std::int64_t heads_interleaved = 0;
 };
@@ -36,6 +37,8 @@ public:
 
     /// Declares a parameter; its memory exists after allocate(). The reference stays valid.
     Parameter& declare(std::string name, Shape shape, Initialization initialization = Initialization::normal);
+    /// The same for one that starts as these numbers, in the order of its elements.
+    Parameter& declare(std::string name, Shape shape, std::vector<double> start);
     /// Obtains the memory: values and gradients, all zero.
     void allocate();
 

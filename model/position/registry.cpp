@@ -6,6 +6,12 @@ namespace locus {
 EncodingEntry none_encoding();
 EncodingEntry absolute_encoding();
 EncodingEntry sinusoidal_encoding();
+EncodingEntry scalar_encoding();
+EncodingEntry hybrid_encoding();
+EncodingEntry rnn_encoding();
+EncodingEntry recursive_encoding();
+EncodingEntry linear_recurrence_encoding();
+EncodingEntry additive_relative_encoding();
 EncodingEntry relative_key_encoding();
 EncodingEntry relative_key_query_encoding();
 EncodingEntry t5_bias_encoding();
@@ -20,6 +26,7 @@ EncodingEntry log_cpb_encoding();
 EncodingEntry tupe_encoding();
 EncodingEntry randomized_encoding();
 EncodingEntry shape_encoding();
+EncodingEntry convolutional_encoding();
 
 const std::vector<EncodingEntry>& encoding_registry() {
     // clang-format off
@@ -27,6 +34,12 @@ const std::vector<EncodingEntry>& encoding_registry() {
         none_encoding(),
         absolute_encoding(),
         sinusoidal_encoding(),
+        scalar_encoding(),
+        hybrid_encoding(),
+        rnn_encoding(),
+        recursive_encoding(),
+        linear_recurrence_encoding(),
+        additive_relative_encoding(),
         relative_key_encoding(),
         relative_key_query_encoding(),
         t5_bias_encoding(),
@@ -41,6 +54,7 @@ const std::vector<EncodingEntry>& encoding_registry() {
         tupe_encoding(),
         randomized_encoding(),
         shape_encoding(),
+        convolutional_encoding(),
     };
     // clang-format on
     return registry;

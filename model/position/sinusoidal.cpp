@@ -11,10 +11,9 @@
 //   options        base; scale: embeddings start with deviation 0.02, against which amplitude 1 would drown the words until they
 //                  have grown, so the table starts at the words' own size
 //   source         Vaswani et al. 2017, arXiv:1706.03762, section 3.5. Angles are computed in float64 at every position.
-#include <cmath>
-
 #include "model/error.h"
 #include "model/position/position_encoding.h"
+#include "model/position/waves.h"
 
 namespace locus {
 namespace {
@@ -24,31 +23,11 @@ public:
     Sinusoidal(double base, double scale) : base_(base), scale_(scale) {}
 
     Var embed(Tape& tape, Var x, const ModelInput& input) const override {
-        const Tensor table = tape.allocate({input.longest, x.shape()[1]}, x.value().dtype);
-        if (table.dtype == DType::float64) {
-            fill<double>(table);
-        } else {
-            fill<float>(table);
-        }
+        const Tensor table = waves(tape, {input.longest, x.shape()[1]}, x.value().dtype, base_, scale_);
         return embedding(tape, {{.table = tape.constant(table), .ids = input.rows.positions}}, x);
     }
 
 private:
-    template <class T>
-    void fill(const Tensor& table) const {
-        const std::int64_t length = table.shape[0], hidden = table.shape[1];
-        T* const out = table.as<T>();
-        for (std::int64_t channel = 0; channel < hidden; ++channel) {
-            const std::int64_t pair = channel / 2;
-            const double frequency = std::pow(base_, -2.0 * static_cast<double>(pair) / static_cast<double>(hidden));
-            for (std::int64_t i = 0; i < length; ++i) {
-                const double angle = static_cast<double>(i) * frequency;
-                out[i * hidden + channel] =
-                    static_cast<T>(scale_ * (channel % 2 == 0 ? std::sin(angle) : std::cos(angle)));
-            }
-        }
-    }
-
     double base_, scale_;
 };
 

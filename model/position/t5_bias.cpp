@@ -27,10 +27,7 @@ public:
     }
 
     std::string untrained_rows(std::int64_t length) const override {
-        std::vector<bool> reached(static_cast<std::size_t>(buckets_));
-        for (std::int64_t d = 1 - length; d < length; ++d) reached[static_cast<std::size_t>(bucket(d))] = true;
-        reached[static_cast<std::size_t>(buckets_ / 2)] = true;  // distance 0 to the right, which no pair has
-        return describe_unreached(reached, "relative_attention_bias");
+        return describe_unreached(buckets_.reached(length), "relative_attention_bias");
     }
 
     void relate(Tape& tape, const LayerContext&, const ModelInput& input, AttentionScore& score) const override {

@@ -28,6 +28,13 @@ std::int64_t T5Buckets::of(std::int64_t key_minus_query) const {
     return side + std::min(one_side - 1, exact + step);
 }
 
+std::vector<bool> T5Buckets::reached(std::int64_t length) const {
+    std::vector<bool> result(static_cast<std::size_t>(buckets));
+    for (std::int64_t d = 1 - length; d < length; ++d) result[static_cast<std::size_t>(of(d))] = true;
+    result[static_cast<std::size_t>(buckets / 2)] = true;
+    return result;
+}
+
 Tensor T5Buckets::by_distance(Tape& tape, std::int64_t reach) const {
     const Tensor buckets_by_distance = tape.allocate({2 * reach + 1}, DType::int32);
     for (std::int64_t r = -reach; r <= reach; ++r)

@@ -72,6 +72,76 @@ TEST(Operations, DropoutGradients) {
     });
 }
 
+TEST(Operations, RecurrentGradientsInTwoDirectionsFromAStart) {
+    for (Cell cell : {Cell::tanh, Cell::gru, Cell::lstm}) {
+        const std::int64_t width = gates_of(cell) * 2;
+        Inputs in({{"x", {6, 3}},
+                   {"w", {2 * width, 3}},
+                   {"right", {width, 2}},
+                   {"right bias", {width}},
+                   {"left", {width, 2}},
+                   {"left bias", {width}},
+                   {"start", {2}}});
+        const RaggedBatch batch({2, 4}, 10);
+        testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+            const Var x = linear(t, in(t, "x"), in(t, "w"));
+            const RecurrentDirection right = {in(t, "right"), in(t, "right bias"), false, in(t, "start")};
+            const RecurrentDirection left = {in(t, "left"), in(t, "left bias"), true};
+            const Var once = recurrent(t, x, cell, {right, left}, batch.input.rows);
+            return add(t, once, recurrent(t, x, cell, {left, left}, batch.input.rows));  // x is used twice
+        });
+    }
+}
+
+TEST(Operations, MinGruGradients) {
+    Inputs in({{"x", {6, 3}}, {"w", {8, 3}}});
+    const RaggedBatch batch({2, 4}, 10);
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const Var x = linear(t, in(t, "x"), in(t, "w"));
+        return add(t, min_gru(t, x, batch.input.rows, 1), min_gru(t, x, batch.input.rows, 2));
+    });
+}
+
+TEST(Operations, LruGradients) {
+    Inputs in({{"x", {6, 3}}, {"w", {8, 3}}, {"nu", {4}}, {"phi", {4}}, {"log_c", {4}}});
+    const RaggedBatch batch({2, 4}, 10);
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const Var u = linear(t, in(t, "x"), in(t, "w"));
+        const LruFactors factors = {in(t, "nu"), in(t, "phi"), in(t, "log_c")};
+        return add(t, lru(t, u, factors, batch.input.rows, 1), lru(t, u, factors, batch.input.rows, 2));
+    });
+}
+
+TEST(Operations, DepthwiseConvolutionGradients) {
+    Inputs in({{"x", {6, 3}}, {"w", {3, 3}}, {"taps", {3, 5}}, {"bias", {3}}});
+    const RaggedBatch batch({2, 4}, 10);
+    for (Edges edges : {Edges::zeros, Edges::nearest}) {
+        testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+            const Var x = linear(t, in(t, "x"), in(t, "w"));
+            const Var with_bias = depthwise_convolution(t, x, in(t, "taps"), in(t, "bias"), batch.input.rows, edges);
+            return add(t, with_bias, depthwise_convolution(t, x, in(t, "taps"), {}, batch.input.rows, edges));
+        });
+    }
+}
+
+TEST(Operations, FlowGradients) {
+    Inputs in({{"start", {3}}, {"in", {4, 3}}, {"time", {4}}, {"in bias", {4}}, {"out", {3, 4}}, {"out bias", {3}}});
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const FlowVariables network = {in(t, "in"), in(t, "time"), in(t, "in bias"), in(t, "out"), in(t, "out bias")};
+        const FlowVariables timeless = {network.in_weight, {}, network.in_bias, network.out_weight, network.out_bias};
+        const Var solved = flow(t, in(t, "start"), network, {Solver::rk4, 0.5, 2}, 5);
+        return add(t, solved, flow(t, in(t, "start"), timeless, {Solver::euler, 1.0, 1}, 5));
+    });
+}
+
+TEST(Operations, ConcatenateColumnsGradients) {
+    Inputs in({{"a", {5, 3}}, {"b", {5, 2}}, {"w", {3, 5}}, {"v", {2, 3}}});
+    testing::expect_gradients_match(in.parameters, [&](Tape& t) {
+        const Var wide = linear(t, concatenate_columns(t, in(t, "a"), in(t, "b")), in(t, "w"));
+        return linear(t, concatenate_columns(t, wide, wide), concatenate_columns(t, in(t, "v"), in(t, "v")));
+    });
+}
+
 TEST(Operations, ConcatenateGradients) {
     Inputs in({{"a", {3}}, {"b", {2}}, {"x", {4, 3}}, {"w", {7, 3}}});
     testing::expect_gradients_match(in.parameters, [&](Tape& t) {

@@ -32,6 +32,12 @@ const Row rows[] = {
     {"none", false, true, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
     {"absolute", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }},
     {"sinusoidal", true, false, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
+    {"scalar", true, false, true, [](const ModelSettings&) -> std::int64_t { return 0; }},
+    {"hybrid", true, false, true, [](const ModelSettings& s) { return s.max_length * s.hidden / 2; }},
+    {"rnn", true, false, true, [](const ModelSettings& s) { return (9 * s.hidden * s.hidden) / 2 + 6 * s.hidden; }},
+    {"recursive", true, false, true, [](const ModelSettings& s) { return 2 * s.hidden * s.hidden + 3 * s.hidden; }},
+    {"linear_recurrence", true, false, true, [](const ModelSettings& s) { return 2 * s.hidden * s.hidden; }},
+    {"additive_relative", true, false, true, [](const ModelSettings& s) { return 16 * s.hidden; }},
     {"relative_key", true, true, true,
      [](const ModelSettings& s) { return s.layers * (2 * s.max_length - 1) * (s.hidden / s.heads); }},
     {"relative_key_query", true, true, true,
@@ -54,6 +60,7 @@ const Row rows[] = {
      [](const ModelSettings& s) { return (s.max_length + 2 + 2 * s.hidden) * s.hidden + s.heads; }},
     {"randomized", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }, "absolute"},
     {"shape", true, false, false, [](const ModelSettings& s) { return s.max_length * s.hidden; }, "absolute"},
+    {"convolutional", true, false, true, [](const ModelSettings& s) { return 4 * s.hidden; }},
 };
 
 class Encodings : public ::testing::TestWithParam<Row> {};
