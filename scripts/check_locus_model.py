@@ -28,7 +28,8 @@ TOLERANCE = 1e-4
 SMALL = {"run.threads": 1, "data.synthetic.megabytes": 1, "data.tokenizer.vocab_size": 400, "data.sequence_length": 32,
          "model.layers": 2, "model.hidden": 32, "model.feed_forward": 48, "model.initializer_range": 0.2, "train.steps": 8,
          "train.batch_size": 4, "train.evaluate_samples": 4, "train.optimizer.learning_rate": 0.02, "train.schedule.warmup": 0}
-V1, V2, PLAIN = ({"model.architecture": "deberta"}, {"model.architecture": "deberta-v2"}, {"model.mask_decoder": "plain"})
+V1, V2 = {"model.architecture": "deberta"}, {"model.architecture": "deberta-v2"}
+PLAIN, ENHANCED = {"model.mask_decoder": "plain"}, {"model.mask_decoder": "enhanced"}
 CONVOLUTION = {"model.convolution.kernel": 3}
 
 
@@ -76,8 +77,8 @@ def cases():
         | {"model.embedding_size": 20, "model.token_types": 2},
         "deberta-v2, convolution": V2 | CONVOLUTION,
         "deberta-v2, convolution of 5, gelu": V2 | PLAIN | {"model.convolution.kernel": 5, "model.convolution.activation": "gelu"},
-        "bert, enhanced decoder": {"model.mask_decoder": "enhanced"} | all_of({"encoding": "absolute", "beyond": "clip"}),
-        "bert, enhanced decoder on rope": {"model.mask_decoder": "enhanced", "model.layers": 3} | position("rope"),
+        "bert, enhanced decoder": ENHANCED | all_of({"encoding": "absolute", "beyond": "clip"}),
+        "bert, enhanced decoder on rope": ENHANCED | {"model.layers": 3} | position("rope"),
         "bert, convolution": CONVOLUTION | position("alibi"),
         "[absolute, alibi]": all_of({"encoding": "absolute", "beyond": "hier"}, "alibi"),
         "[rope, t5_bias, relative_key]": all_of("rope", "t5_bias", "relative_key"),
@@ -112,6 +113,10 @@ def cases():
         "[disentangled, shape], convolution": all_of("disentangled", "shape") | CONVOLUTION,
         "[sinusoidal, randomized, drawn], convolution": all_of("sinusoidal", {"encoding": "randomized", "evaluation": "drawn"})
         | {"model.convolution.kernel": 9},
+        "enhanced decoder on tupe": ENHANCED | position("tupe", relative_bias=True),
+        "enhanced decoder on [transformer_xl, rnn]": ENHANCED | all_of("transformer_xl", "rnn"),
+        "enhanced decoder on [shaw, randomized, drawn]": ENHANCED | all_of("shaw", {"encoding": "randomized", "evaluation": "drawn"}),
+        "deberta-v2 on recursive, embedding_size": V2 | position("recursive", function="ode") | {"model.embedding_size": 20},
     }
     known = {file.stem for file in folder.glob("*.yaml")}
     basis = {"model.max_length": 40} | position("none")
@@ -217,7 +222,7 @@ def main():
                 except (RuntimeError, OSError, KeyError, ValueError) as error:
                     passed, text = False, f"{type(error).__name__}: {error}"
             failed += not passed
-            print(f"{'ok    ' if passed else 'FAILED'}  {name:<44} {text}", flush=True)
+            print(f"{'ok    ' if passed else 'FAILED'}  {name:<46} {text}", flush=True)
     print("all checks passed" if failed == 0 else f"{failed} checks failed")
     return failed != 0
 
