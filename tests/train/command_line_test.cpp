@@ -192,10 +192,11 @@ TEST_F(CommandLine, TokenizersAreTrainedAndUsed) {
 // ---- models -----------------------------------------------------------------------------------------------------------------------------
 
 /// Writes a file of [batch, length] int32 tensors.
-void write_integers(const fs::path& file, std::vector<std::pair<std::string, std::vector<std::int32_t>>> tensors,
+void write_integers(const fs::path& file, const std::vector<std::pair<std::string, std::vector<std::int32_t>>>& tensors,
                     std::int64_t batch, std::int64_t length) {
     std::vector<NamedTensor> named;
-    for (auto& [name, values] : tensors) named.push_back({name, Tensor(values.data(), {batch, length}, DType::int32)});
+    for (const auto& [name, values] : tensors)
+        named.push_back({name, Tensor(const_cast<std::int32_t*>(values.data()), {batch, length}, DType::int32)});
     write_safetensors(file, named);
 }
 
