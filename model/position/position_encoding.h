@@ -8,11 +8,12 @@
 //     relate   tables, buckets and biases inside the score        terms of AttentionScore (kernels/attention.h has the equation)
 //     decode   add to what the mask decoder starts from           x [rows, hidden] -> the same
 //
-// and promises the longest sequence it takes and whether it is symmetric. A model holds a list of encodings: embedding terms add, rotations apply one after the other, score
-// terms add. Before all of them, renumber() may give the tokens other positions.
+// and promises the longest sequence it takes, whether it is symmetric, and which rows of its tables training would not reach. A model holds a list
+// of encodings: embedding terms add, rotations apply one after the other, score terms add. Before all of them, renumber() may give the tokens
+// other positions.
 //
 // To add one: a file in this folder that defines an EncodingEntry, a line in registry.cpp, a YAML in configs/position/, a row in
-// tests/model/position/encodings_test.cpp.
+// tests/model/position/encodings_test.cpp, and the formula in scripts/locus_encodings.py. docs/learn/add-a-position-encoding.md walks through one.
 
 #include <map>
 #include <memory>
