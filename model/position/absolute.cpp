@@ -43,9 +43,7 @@ public:
 
     std::int64_t longest_sequence() const override { return table_.longest_sequence(); }
 
-    std::string untrained_rows(std::int64_t length) const override {
-        return table_.untrained_rows(length);
-    }
+    std::string untrained_rows(std::int64_t length) const override { return table_.untrained_rows(length); }
 
     Var embed(Tape& tape, Var x, const ModelInput& input) const override {
         return at_input_ ? table_.add_rows(tape, x, input.rows.positions, input.longest) : x;

@@ -12,11 +12,11 @@
 namespace locus {
 
 struct GivenKeys {
-    std::map<std::string, Place> places;  // of keys and sections, by path
-    std::set<std::string> unusable;       // keys whose value could not be read
-    std::vector<Place> encodings;         // of each position encoding
+    std::map<std::string, Place> places;                  // of keys and sections, by path
+    std::set<std::string> unusable;                       // keys whose value could not be read
+    std::vector<Place> encodings;                         // of each position encoding
     std::vector<std::set<std::string>> encoding_options;  // that each position encoding gives
-    Place whole;                          // the configuration itself
+    Place whole;                                          // the configuration itself
 
     bool has(const std::string& path) const { return places.count(path) > 0; }
     /// False when a check of these keys would only repeat a mistake that was already found.

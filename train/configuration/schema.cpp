@@ -71,8 +71,8 @@ void add_data(Keys& keys, DataSettings& data) {
     keys.push_back({"data.masking.keep", &data.masking.keep, share(), "share that stay"});
     keys.push_back(
         {"data.masking.unit", &data.masking.unit, one_of({"token", "whole_word", "span"}), "what is chosen"});
-    keys.push_back(
-        {"data.masking.longest_span", &data.masking.longest_span, between(1, 1000), "words, for unit: span; 3 is DeBERTa's n-gram masking"});
+    keys.push_back({"data.masking.longest_span", &data.masking.longest_span, between(1, 1000),
+                    "words, for unit: span; 3 is DeBERTa's n-gram masking"});
 }
 
 void add_model(Keys& keys, ModelSettings& model) {
