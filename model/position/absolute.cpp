@@ -61,7 +61,7 @@ private:
 
 std::unique_ptr<PositionEncoding> make_absolute(const ModelSettings& model, const PositionSettings& position) {
     const bool at_input = std::get<std::string>(position.options.at("site")) == "input";
-    if ((!at_input || model.has_enhanced_decoder()) && model.embedding_columns() != model.hidden && at_input)
+    if (at_input && model.has_enhanced_decoder() && model.embedding_columns() != model.hidden)
         throw ModelError(
             "model.position: absolute at the input and mask_decoder: enhanced share one table, so model.embedding_size "
             "must be model.hidden");

@@ -1,6 +1,7 @@
 #pragma once
 // An encoding's embed() alone, in float64, on embeddings that the test writes down.
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,18 @@ private:
     std::int64_t columns_;
     std::unique_ptr<PositionEncoding> encoding_;
 };
+
+/// A small model with a recurrent encoding; `kind` is the option that says which (cell, variant), `value` its value.
+inline ModelSettings recurrent_settings(const std::string& encoding, const std::string& kind, const std::string& value,
+                                        const std::string& directions, const std::string& states) {
+    ModelSettings settings = small_settings(encoding);
+    settings.position[0].options[kind] = value;
+    settings.position[0].options["directions"] = directions;
+    settings.position[0].options["states"] = states;
+    return settings;
+}
+
+inline double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
 inline std::vector<double> normals(std::size_t count, std::uint32_t seed) {
     std::vector<double> values(count);

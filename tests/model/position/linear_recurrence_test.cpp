@@ -12,18 +12,12 @@ namespace {
 
 using testing::Embedded;
 using testing::largest_difference;
+using testing::logistic;
 using testing::normals;
-using testing::small_settings;
 
 ModelSettings settings_of(const std::string& variant, const std::string& directions, const std::string& states) {
-    ModelSettings settings = small_settings("linear_recurrence");
-    settings.position[0].options["variant"] = variant;
-    settings.position[0].options["directions"] = directions;
-    settings.position[0].options["states"] = states;
-    return settings;
+    return testing::recurrent_settings("linear_recurrence", "variant", variant, directions, states);
 }
-
-double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
 TEST(LinearRecurrence, MinGruAgreesWithValuesComputedByHand) {
     ModelSettings settings = settings_of("mingru", "forward", "replace");

@@ -9,18 +9,12 @@ namespace {
 
 using testing::Embedded;
 using testing::largest_difference;
+using testing::logistic;
 using testing::normals;
-using testing::small_settings;
 
 ModelSettings settings_of(const std::string& cell, const std::string& directions, const std::string& states) {
-    ModelSettings settings = small_settings("rnn");
-    settings.position[0].options["cell"] = cell;
-    settings.position[0].options["directions"] = directions;
-    settings.position[0].options["states"] = states;
-    return settings;
+    return testing::recurrent_settings("rnn", "cell", cell, directions, states);
 }
-
-double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
 TEST(Rnn, AgreesWithValuesComputedByHand) {
     ModelSettings settings = settings_of("tanh", "forward", "replace");
