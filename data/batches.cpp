@@ -13,14 +13,14 @@ struct Scratch {
 };
 thread_local Scratch scratch;
 
-void clear(TokenBatch& batch) {
-    batch.ids.clear();
-    batch.offsets.assign(1, 0);
-    batch.masked_rows.clear();
-    batch.targets.clear();
-}
-
 }  // namespace
+
+void TokenBatch::clear() {
+    ids.clear();
+    offsets.assign(1, 0);
+    masked_rows.clear();
+    targets.clear();
+}
 
 Batches::Batches(const Samples& samples, const Masking& masking, std::uint32_t seed)
     : samples_(samples), masking_(masking), seed_(seed) {}
@@ -37,7 +37,7 @@ void Batches::append(std::int64_t sample, std::uint32_t seed, std::uint32_t epoc
 }
 
 void Batches::training(std::int64_t first, std::int64_t size, TokenBatch& batch) const {
-    clear(batch);
+    batch.clear();
     const std::int64_t count = samples_.count();
     for (std::int64_t sequence = first; sequence < first + size; ++sequence) {
         const auto epoch = static_cast<std::uint32_t>(sequence / count);
@@ -46,7 +46,7 @@ void Batches::training(std::int64_t first, std::int64_t size, TokenBatch& batch)
 }
 
 void Batches::validation(std::int64_t first, std::int64_t size, TokenBatch& batch) const {
-    clear(batch);
+    batch.clear();
     const std::int64_t end = std::min(first + size, samples_.count());
     for (std::int64_t sample = first; sample < end; ++sample) append(sample, validation_seed, validation_epoch, batch);
 }

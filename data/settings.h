@@ -1,8 +1,10 @@
 #pragma once
-// Where the text comes from and how it becomes batches, as plain data.
+// Where the text comes from, or what a probe asks, and how it becomes batches, as plain data.
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace locus {
@@ -32,15 +34,26 @@ struct SyntheticSettings {
     std::uint32_t seed = 1;
 };
 
+using ProbeOptionValue = std::variant<std::int64_t, std::string, std::vector<std::int64_t>>;
+
+/// A synthetic task instead of text (data/probes/probe.h).
+struct ProbeSettings {
+    std::string name;  // empty: none
+    std::uint32_t seed = 1;
+    std::map<std::string, ProbeOptionValue> options;  // that the probe declares, all of them present
+    std::int64_t train_length = 0;  // of training sequences, without [CLS] and [SEP]; follows from the rest
+};
+
 struct DataSettings {
     std::vector<std::string> train, valid;  // files and globs: .txt, .txt.zst, .jsonl, .jsonl.zst
     SyntheticSettings synthetic;            // instead of files
+    ProbeSettings probe;                    // instead of text
     std::string field = "text";             // of .jsonl
     std::string invalid_utf8 = "error";     // error | replace | skip_line
     std::string encoding = "utf8";          // utf8 | gb18030
     TokenizerSettings tokenizer;
     std::int64_t sequence_length = 128;
-    std::string boundary = "cls_sep";  // cls_sep | none
+    std::string boundary = "cls_sep";  // cls_sep | none; a probe's default is none
     MaskingSettings masking;
 };
 

@@ -5,8 +5,8 @@
 //   attention_softmax.h   what happens to a row of scores     attention_pairs.h   the same terms pair by pair
 //   attention_terms.h     tables as bands                     attention_tile.h    the scores of a tile
 //
-// forward    per tile: S = scale (q + u) K^T + terms,  P = exp(S - m),  O = O exp(m_old - m) + drop(P) (V + band)
-// backward   per tile: S and P again,  dP = dO (V + band)^T,  dS = P (drop'(dP) - D),  D_i = dO_i . O_i (dropout and V included);
+// forward    per tile: S = scale (q + u) K^T + terms,  P = exp(f S - m),  O = O exp(m_old - m) + drop(P) (V + band)
+// backward   per tile: S and P again,  dP = dO (V + band)^T,  dS = f P (drop'(dP) - D),  D_i = dO_i . O_i (dropout and V included);
 //            dV += drop(P)^T dO,  dK += dS^T q,  dQ += dS K,  each with its band
 // memory     per thread one head of one sequence, packed, and two tiles: linear in the rows of the longest sequence
 
@@ -84,6 +84,7 @@ void softmax_tile(const Pass<T>& pass, const Place& place, const ForwardMemory<T
     for (int64_t i = 0; i < place.q_count; ++i) {
         T* const row = s + i * TileShape<T>::stride;
         const Visible seen = visible(place, pass.terms.window, i);
+        scale_row(row, seen.begin, seen.end, static_cast<T>(place.sequence->scale));
         const T correction = softmax_row(row, seen.begin, seen.end, memory.running[i]);
         if (correction != T{1}) {
             T* const out = memory.out + i * pass.terms.width;
@@ -401,12 +402,15 @@ void probability_gradients(const Pass<T>& pass, const Place& place, const Backwa
         add_pair_value_scores(Tile<T>{ds, Shape::stride, 1}, pairs_of(pass, place), pass.terms, dout);
     }
     std::uint16_t bits[dropout_chunk];
+    const T factor = static_cast<T>(place.sequence->scale);
     for (int64_t i = 0; i < place.q_count; ++i) {
         const Visible seen = visible(place, pass.terms.window, i);
         T *const s_row = s + i * Shape::stride, *const ds_row = ds + i * Shape::stride;
         const int64_t row = place.sequence->q_begin + place.i0 + i;
+        scale_row(s_row, seen.begin, seen.end, factor);
         softmax_row_backward(s_row, ds_row, seen.begin, seen.end, log_sum_exp[row * pass.heads + place.head],
                              memory.weighted_sum[place.i0 + i], draw(pass, place, i, bits), pass.dropout);
+        scale_row(ds_row, seen.begin, seen.end, factor);
         clear_outside(s_row, seen);
         clear_outside(ds_row, seen);
     }

@@ -8,10 +8,11 @@
 //                          + (q_i + v) . K[row_K(r)]    content -> position     (Shaw, relative_key, Transformer-XL, DeBERTa c2p)
 //                          + k_j . Q[row_Q(r)] )        position -> content     (relative_key_query, DeBERTa p2c: the same row as above)
 //                + sum_n bias_n[h, r]                   biases by distance      (T5, ALiBi, KERPLE, FIRE, p2p), not scaled
+//                  all of it times f_s                  one factor per sequence (log n attention); 1 without it
 //     P(i,j)     = softmax over the keys j of i's sequence (and |r| <= window, when there is a window)
 //     out_i      = sum_j drop(P(i,j)) * ( value_j + V[row_V(r)] )
 //
-//   backward, with dP(i,j) = drop'( dout_i . (value_j + V[row_V(r)]) ),  D_i = sum_j P(i,j) dP(i,j),  dS = P * (dP - D):
+//   backward, with dP(i,j) = drop'( dout_i . (value_j + V[row_V(r)]) ),  D_i = sum_j P(i,j) dP(i,j),  dS = f_s P * (dP - D):
 //     dq_i = scale sum_j dS(i,j) (k_j + K[row_K])       dk_j = scale sum_i dS(i,j) (q_i + u + Q[row_Q])
 //     da_i += scale sum_j dS(i,j) b_j                   db_j += scale sum_i dS(i,j) a_i
 //     dvalue_j = sum_i drop(P(i,j)) dout_i              du = scale sum dS k_j,   dv = scale sum dS K[row_K]
@@ -75,7 +76,8 @@ struct AttentionTerms {
     std::array<Tensor, max_attention_biases> biases =
         {};  // each [heads, 2 reach + 1], reach its own; those present come first
     std::array<AttentionChannels, max_attention_channels> channels = {};
-    std::int64_t window = 0;  // 0: every key of the sequence
+    std::int64_t window = 0;     // 0: every key of the sequence
+    Tensor sequence_scale = {};  // f, float64 [sequences], above 0; absent: 1
 };
 
 struct AttentionForward {

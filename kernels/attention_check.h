@@ -106,6 +106,14 @@ inline void check_channels(const char* op, const AttentionTerms& terms, int64_t 
     }
 }
 
+inline void check_sequence_scale(const char* op, const Tensor& scale, int64_t sequences) {
+    if (!scale) return;
+    check_contiguous(op, "sequence_scale", scale, {sequences}, DType::float64);
+    for (int64_t s = 0; s < sequences; ++s)
+        LOCUS_CHECK(scale.as<double>()[s] > 0 && std::isfinite(scale.as<double>()[s]), op,
+                    "sequence_scale of sequence " + std::to_string(s) + " must be above 0 and finite");
+}
+
 inline void check_gradient(const char* op, const char* name, const Tensor& gradient, const Tensor& term,
                            int last_axis) {
     if (!gradient) return;
@@ -138,6 +146,7 @@ void check_inputs(const char* op, const Args& args) {
                     std::to_string(args.k_rows.offsets.count() - 1));
     check_terms(op, args.terms, heads, head_dim, dtype);
     check_channels(op, args.terms, q_rows, k_rows, heads, dtype);
+    check_sequence_scale(op, args.terms.sequence_scale, args.q_rows.offsets.count() - 1);
     if (uses_positions(args.terms)) {
         check_contiguous(op, "query positions", args.q_rows.positions, {q_rows}, DType::int32);
         check_contiguous(op, "key positions", args.k_rows.positions, {k_rows}, DType::int32);

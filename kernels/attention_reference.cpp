@@ -102,6 +102,7 @@ std::vector<double> scores(const Args& args, const Query& query) {
         sum *= terms.scale;
         for (const Tensor& bias : terms.biases)
             if (bias) sum += bias_at(bias, head, r);
+        if (terms.sequence_scale) sum *= terms.sequence_scale.as<double>()[query.sequence];
         const bool visible = terms.window == 0 || std::abs(r) <= terms.window;
         score.push_back(visible ? sum : -std::numeric_limits<double>::infinity());
     }
@@ -230,6 +231,7 @@ void attention_reference_backward(const AttentionBackward& args) {
         const double* dout = vector_of(args.dout, query.row, query.head);
         std::vector<double> factor, dp;  // of dropout; dP(i, j)
         double weighted_sum = 0.0;       // D_i
+        const double scale = args.terms.sequence_scale ? args.terms.sequence_scale.as<double>()[query.sequence] : 1.0;
         for (int64_t j = query.keys_begin; j < query.keys_end; ++j) {
             const int64_t key = j - query.keys_begin, r = distance(args, query.row, j);
             const double* row = vector_at(table.rows, table.row_of_distance, query.head, r);
@@ -241,7 +243,7 @@ void attention_reference_backward(const AttentionBackward& args) {
         }
         for (int64_t j = query.keys_begin; j < query.keys_end; ++j) {
             const auto key = static_cast<std::size_t>(j - query.keys_begin);
-            add_pair_gradients(args, query, j, p[key] * factor[key], p[key] * (dp[key] - weighted_sum));
+            add_pair_gradients(args, query, j, p[key] * factor[key], scale * p[key] * (dp[key] - weighted_sum));
         }
     });
 }

@@ -20,6 +20,14 @@ namespace locus::LOCUS_TARGET {
 template <class T>
 constexpr T minus_infinity = -std::numeric_limits<T>::infinity();
 
+/// x[begin .. end-1] times factor.
+template <class T>
+inline void scale_row(T* x, int64_t begin, int64_t end, T factor) {
+    if (factor == T{1}) return;
+#pragma omp simd
+    for (int64_t j = begin; j < end; ++j) x[j] *= factor;
+}
+
 /// What the softmax of a query knows after some of its keys.
 template <class T>
 struct Running {

@@ -33,6 +33,7 @@ struct Sequence {
     int64_t q_begin, q_count, k_begin, k_count;
     bool banded;             // positions run on by one, so that terms by distance are bands
     int64_t first_distance;  // of the first query and the first key
+    double scale;            // of the whole score
 };
 
 /// Rows of [heads, head_dim] with a free row stride.
@@ -72,7 +73,7 @@ struct Pass {
             dropout_sequence = args.dropout_rows.sequence.template as<std::int32_t>();
             dropout_row = args.dropout_rows.position.template as<std::int32_t>();
         }
-        find_sequences(args.q_rows.offsets, args.k_rows.offsets);
+        find_sequences(args.q_rows.offsets, args.k_rows.offsets, args.terms.sequence_scale);
     }
 
     int64_t longest_q() const {
@@ -94,11 +95,12 @@ private:
     }
 
     // Bands must stay linear in the rows: a sequence whose queries stand far from its keys is handled pair by pair.
-    void find_sequences(const Tensor& q_offsets, const Tensor& k_offsets) {
+    void find_sequences(const Tensor& q_offsets, const Tensor& k_offsets, const Tensor& scale) {
         const std::int32_t* q = q_offsets.as<std::int32_t>();
         const std::int32_t* k = k_offsets.as<std::int32_t>();
         for (int64_t s = 0; s + 1 < q_offsets.count(); ++s)
-            sequences.push_back({q[s], q[s + 1] - q[s], k[s], k[s + 1] - k[s], q_positions == nullptr, 0});
+            sequences.push_back({q[s], q[s + 1] - q[s], k[s], k[s + 1] - k[s], q_positions == nullptr, 0,
+                                 scale ? scale.as<double>()[s] : 1.0});
         if (q_positions == nullptr) return;
         const int64_t farthest = 2 * std::max(longest_q(), longest_k());
         for (Sequence& s : sequences) {

@@ -13,6 +13,7 @@
 //     masking          key (seed, Stream::masking)    counter (position, draw, sample, epoch)
 //     positions        key (seed, Stream::positions)  counter (place / 4, sequence in the global batch, step, 1); shape: (0, sequence, step, 2);
 //                                                     rows past a table's end, seed 0: (channel / 2, row, 0, 0)
+//     probes           key (seed, Stream::probes)     counter (draw / 4, index low, index high, split)
 //     initialisation   key (seed, Stream::weights)    counter (element / 4, parameter number, 0, 0)
 
 #include <array>
@@ -36,6 +37,7 @@ enum Stream : std::uint32_t {
     stream_positions = 5,
     stream_bootstrap = 6,
     stream_benchmark = 7,
+    stream_probes = 8,
     stream_dropout = 1U << 16U,
 };
 

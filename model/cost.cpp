@@ -69,7 +69,9 @@ double forward_flops(const ModelSettings& settings, std::int64_t tokens, std::in
     const double length = static_cast<double>(sequence_length), vocabulary = static_cast<double>(settings.vocab_size);
     const double columns = static_cast<double>(settings.embedding_columns());
     const double linear = 8 * hidden * hidden + 4 * hidden * wide;
-    const double attention = 2 * length * hidden * static_cast<double>(2 + position_products(settings));
+    const auto around = static_cast<double>(2 * settings.attention.window + 1);
+    const double seen = settings.attention.window > 0 ? std::min(length, around) : length;  // keys of a token
+    const double attention = 2 * seen * hidden * static_cast<double>(2 + position_products(settings));
     const double head = 2 * hidden * columns + 2 * columns * vocabulary;
     double per_token = static_cast<double>(settings.layers) * (linear + attention), per_masked = head;
     if (settings

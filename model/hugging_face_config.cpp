@@ -52,7 +52,7 @@ bool is_exactly_deberta(const ModelSettings& settings) {
 }
 
 bool is_exact(const ModelSettings& settings) {
-    if (settings.has_enhanced_decoder()) return false;
+    if (settings.has_enhanced_decoder() || settings.attention.window > 0 || settings.attention.logn) return false;
     return settings.architecture == "bert" ? is_exactly_bert(settings) : is_exactly_deberta(settings);
 }
 
@@ -108,7 +108,9 @@ Json own_keys(const ModelSettings& settings) {
     return {{"architecture", settings.architecture},
             {"position", position_to_json(settings.position)},
             {"mask_decoder", settings.mask_decoder},
-            {"decoder_passes", settings.decoder_passes}};
+            {"decoder_passes", settings.decoder_passes},
+            {"attention", {{"window", settings.attention.window}, {"logn", settings.attention.logn}}},
+            {"train_length", settings.train_length}};
 }
 
 void read_own_keys(const Json& own, ModelSettings& settings) {
@@ -116,6 +118,10 @@ void read_own_keys(const Json& own, ModelSettings& settings) {
     settings.position = position_from_json(own.at("position"));
     settings.mask_decoder = own.value("mask_decoder", settings.mask_decoder);
     settings.decoder_passes = own.value("decoder_passes", settings.decoder_passes);
+    const Json attention = own.value("attention", Json::object());
+    settings.attention.window = attention.value("window", settings.attention.window);
+    settings.attention.logn = attention.value("logn", settings.attention.logn);
+    settings.train_length = own.value("train_length", settings.train_length);
 }
 
 // ---- reading --------------------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,11 @@ void check_settings(const ModelSettings& settings) {
         throw ModelError(
             "model.mask_decoder: enhanced reads the output of the last layer but one, so model.layers must be at least "
             "2");
+    if (settings.attention.window < 0) throw ModelError("model.attention.window must not be negative");
+    if (settings.attention.logn && settings.train_length < 2)
+        throw ModelError(
+            "model.attention.logn compares the length of a sequence with that of training, which is not known for this "
+            "model");
     if (settings.vocab_size < 1) throw ModelError("the vocabulary is empty");
 }
 

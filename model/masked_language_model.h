@@ -37,6 +37,8 @@ public:
     MaskedLanguageModel(const ModelSettings& settings, DType arithmetic);
 
     const ModelSettings& settings() const { return settings_; }
+    /// As it was constructed.
+    DType arithmetic() const { return bfloat16_products_ ? DType::bfloat16 : parameters_.dtype(); }
     Parameters& parameters() { return parameters_; }
     const Parameters& parameters() const { return parameters_; }
     /// Fills the parameters as the reference implementation does: normal(0, initializer_range), zero biases, norms 1 and 0.

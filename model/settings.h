@@ -24,6 +24,12 @@ struct ConvolutionSettings {
     std::string activation = "tanh";
 };
 
+/// Corrections of attention for long sequences, with any encoding.
+struct AttentionSettings {
+    std::int64_t window = 0;  // a token sees those at most this far away, by position; 0: all
+    bool logn = false;        // scores times log n / log train_length (transformer_block.h)
+};
+
 struct ModelSettings {
     std::string architecture = "bert";
     std::int64_t layers = 4;
@@ -41,8 +47,10 @@ struct ModelSettings {
     std::string mask_decoder = "plain";
     std::int64_t decoder_passes = 2;  // of the last block, in the enhanced decoder
     ConvolutionSettings convolution = {};
+    AttentionSettings attention = {};
     std::int64_t vocab_size = 0;  // from the tokenizer
     std::int64_t pad_id = 0;
+    std::int64_t train_length = 0;  // data.sequence_length of the training; 0: not known
 
     std::int64_t embedding_columns() const { return embedding_size == 0 ? hidden : embedding_size; }
     bool has_enhanced_decoder() const { return mask_decoder == "enhanced"; }

@@ -1,10 +1,25 @@
 #include "model/transformer_block.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/random.h"
 
 namespace locus {
+namespace {
+
+// f of each sequence: log n / log train_length.
+Tensor log_length_factors(Tape& tape, const Tensor& offsets, std::int64_t train_length) {
+    const Tensor factors = tape.allocate({offsets.count() - 1}, DType::float64);
+    const std::int32_t* const begin = offsets.as<std::int32_t>();
+    for (std::int64_t s = 0; s < factors.count(); ++s) {
+        const double length = std::max(begin[s + 1] - begin[s], 2);
+        factors.as<double>()[s] = std::log(length) / std::log(static_cast<double>(train_length));
+    }
+    return factors;
+}
+
+}  // namespace
 
 TransformerBlock::TransformerBlock(const ModelSettings& settings, const PositionEncodings& encodings,
                                    Parameters& parameters, const std::string& prefix, std::int64_t number)
@@ -119,6 +134,9 @@ Var TransformerBlock::finish(Tape& tape, const HeadColumns& q, const HeadColumns
                                 .table_dropout = dropout_at(Site::position_table, pass, mode),
                                 .queries = query.rows};
     for (const auto& encoding : encodings_) encoding->relate(tape, place, input, score);
+    score.window = settings_.attention.window;
+    if (settings_.attention.logn)
+        score.sequence_scale = log_length_factors(tape, input.rows.offsets, settings_.train_length);
     const Var context = attention(tape, q, k, value, settings_.heads, head_dim, query.rows, input.rows, score,
                                   dropout_at(Site::attention, pass, mode), query.dropout_rows);
     const Var projected =

@@ -5,6 +5,13 @@
 //   a = LN(drop(c Wo^T + bo) + query)
 //   y = LN(drop(gelu(a Wi^T + bi) Wf^T + bf) + a)
 //
+// model.attention.window r: only keys with |p_i - p_j| <= r are seen. model.attention.logn: the whole score of a sequence of n tokens is multiplied by
+//
+//   f = log n / log L,   L = train_length        1 at n = L; n = 1 counts as 2: one key has all the weight, whatever its score
+//
+// so that the softmax over more keys than in training stays about as sharp as it was there. Su Jianlin, kexue.fm/archives/8823 (2021), by the
+// invariance of the entropy; Chiang and Cholak 2022, arXiv:2202.12172, by what a layer can say of one token among n.
+//
 // In an encoder the query is the source itself. In the enhanced mask decoder (masked_language_model.h) it is a few rows of their own.
 
 #include "model/autograd/operations.h"

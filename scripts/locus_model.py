@@ -62,6 +62,8 @@ class Model:
         self.layers, self.heads = config["num_hidden_layers"], config["num_attention_heads"]
         self.hidden, self.max_length = config["hidden_size"], config["max_position_embeddings"]
         self.head_dim = self.hidden // self.heads
+        self.attention_settings = own.get("attention", {"window": 0, "logn": False})  # older checkpoints have none
+        self.train_length = own.get("train_length", 0)
         self.decoder_passes = own["decoder_passes"] if own.get("mask_decoder") == "enhanced" else 0
         unknown = sorted({option["encoding"] for option in self.positions} - set(ENCODINGS))
         if unknown:
@@ -141,8 +143,14 @@ class Model:
         if score.queries:
             vectors, rows = score.queries
             products = products + ask(k, vectors, rows.mT).mT
-        visible = (score.scale * products + score.bias).masked_fill(~batch.mask[:, None, None, :], -math.inf)
-        p = visible.softmax(-1)
+        scores, seen = score.scale * products + score.bias, batch.mask[:, None, None, :]
+        if self.attention_settings["logn"]:
+            length = batch.mask.sum(-1).clamp(min=2)[:, None, None, None]
+            scores = scores * length.to(scores.dtype).log() / math.log(self.train_length)
+        if self.attention_settings["window"] > 0:
+            near = batch.apart.abs() <= self.attention_settings["window"]
+            seen = seen & (near | ~batch.mask[:, None, :, None])  # a row of padding sees all, so that it is a number
+        p = scores.masked_fill(~seen, -math.inf).softmax(-1)
         context = p @ v
         if score.values:
             vectors, rows = score.values

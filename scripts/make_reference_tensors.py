@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the reference tensors that the parity tests read: tests/fixtures/bert_absolute, bert_relative_key and bert_relative_key_query.
+"""Writes the reference tensors that the parity tests read: tests/fixtures/bert_absolute, bert_relative_key, bert_relative_key_query and bert_t5_bias.
 
     python scripts/make_reference_tensors.py bert_absolute        with torch 2.15.0 and transformers 5.23.0
-    python scripts/make_reference_tensors.py bert_relative_key    with torch 2.15.0 and transformers 4.57.1; and so for ..._query
+    python scripts/make_reference_tensors.py bert_relative_key    with torch 2.15.0 and transformers 4.57.1; and so for ..._query and bert_t5_bias
 
-The two need different versions because transformers 5 no longer has relative positions in BERT. Each folder gets
+The two need different versions because transformers 5 no longer has relative positions in BERT. bert_t5_bias is BERT's encoder without a position table, given
+the bias that T5's own attention computes. Each folder gets
 
     config.json, model.safetensors    a BertForMaskedLM saved by save_pretrained; float32; every bias and norm away from 0 and 1
     reference.safetensors             what that model computes, in float64, rounded to float32 only when stored:
@@ -20,6 +21,7 @@ biases and LayerNorm, gradients clipped to norm 1, dropout 0. Sizes are odd on p
 """
 
 import argparse
+import json
 import pathlib
 import shutil
 import sys
@@ -27,18 +29,22 @@ import sys
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import BertConfig, BertForMaskedLM
+from transformers import BertConfig, BertForMaskedLM, T5Config
+from transformers.modeling_outputs import MaskedLMOutput
+from transformers.models.t5.modeling_t5 import T5Attention
 
 TORCH_VERSION = "2.15.0"
 CASES = {  # name -> (position_embedding_type, version of transformers)
     "bert_absolute": ("absolute", "5.23.0"),
     "bert_relative_key": ("relative_key", "4.57.1"),
     "bert_relative_key_query": ("relative_key_query", "4.57.1"),
+    "bert_t5_bias": ("t5_bias", "4.57.1"),
 }
 SIZES = dict(vocab_size=101, hidden_size=24, num_attention_heads=3, num_hidden_layers=3, intermediate_size=40,
              max_position_embeddings=20, type_vocab_size=2)
 BATCH, LENGTH, STEPS = 3, 11, 20
 FIRST_ORDINARY_ID, MASK_ID = 5, 4
+T5_BUCKETS = dict(relative_attention_num_buckets=8, relative_attention_max_distance=9)
 ADAMW = dict(lr=1e-3, betas=(0.9, 0.98), eps=1e-6)
 WEIGHT_DECAY, CLIP = 0.01, 1.0
 
@@ -57,11 +63,53 @@ def perturb(model):
                 parameter.copy_(0.25 * noise)
 
 
+class BertWithT5Bias(torch.nn.Module):
+    """BertForMaskedLM without positions at the input; its scores get the bias of T5's bidirectional attention, shared by all layers."""
+
+    def __init__(self, config):
+        super().__init__()
+        whole = BertForMaskedLM(config)
+        self.bert, self.cls, self.config = whole.bert, whole.cls, config
+        self.bert.embeddings.position_embeddings = None
+        t5 = T5Config(d_model=config.hidden_size, num_heads=config.num_attention_heads, is_decoder=False, **T5_BUCKETS)
+        # compute_bias() is all that is used of it; its weight stands where a table shared by the layers belongs.
+        object.__setattr__(self, "t5", T5Attention(t5, has_relative_attention_bias=True))
+        self.bert.encoder.relative_attention_bias = self.t5.relative_attention_bias
+
+    def tie_weights(self):
+        self.cls.predictions.decoder.weight = self.bert.embeddings.word_embeddings.weight
+        self.cls.predictions.decoder.bias = self.cls.predictions.bias
+
+    def forward(self, input_ids, attention_mask, token_type_ids, labels, output_hidden_states=False):
+        part = self.bert.embeddings
+        embedded = part.LayerNorm(part.word_embeddings(input_ids) + part.token_type_embeddings(token_type_ids))
+        length = input_ids.shape[1]
+        bias = self.t5.compute_bias(length, length)  # [1, heads, query, key]
+        hidden_padding = torch.where(attention_mask == 1, 0.0, -1e9).to(embedded.dtype)[:, None, None, :]
+        output = self.bert.encoder(embedded, attention_mask=bias + hidden_padding, output_hidden_states=True)
+        logits = self.cls(output.last_hidden_state)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        return MaskedLMOutput(loss=loss, logits=logits, hidden_states=output.hidden_states if output_hidden_states else None)
+
+    def save_pretrained(self, folder):
+        folder.mkdir(parents=True)
+        keys = [*SIZES, "hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "layer_norm_eps",
+                "pad_token_id", "tie_word_embeddings"]
+        config = {key: getattr(self.config, key) for key in keys}
+        position = {"encoding": "t5_bias", "buckets": T5_BUCKETS["relative_attention_num_buckets"],
+                    "max_distance": T5_BUCKETS["relative_attention_max_distance"]}
+        config |= {"model_type": "locus", "locus": {"architecture": "bert", "position": [position], "mask_decoder": "plain"}}
+        (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        tensors = {name: stored(tensor) for name, tensor in self.state_dict().items()
+                   if not name.endswith(("position_ids", "token_type_ids")) and ".decoder." not in name}
+        save_file(tensors, folder / "model.safetensors")
+
+
 def make_model(position_type):
-    options = {} if position_type == "absolute" else {"position_embedding_type": position_type}
+    options = {} if position_type in ("absolute", "t5_bias") else {"position_embedding_type": position_type}
     config = BertConfig(**SIZES, **options, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, pad_token_id=0,
                         attn_implementation="eager")
-    model = BertForMaskedLM(config).float().eval()
+    model = (BertWithT5Bias if position_type == "t5_bias" else BertForMaskedLM)(config).float().eval()
     perturb(model)
     model.tie_weights()
     return model

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Draws the loss curve of one or more runs.
+"""Draws the loss curve of one or more runs, or their loss by sequence length.
 
     scripts/plot.py runs/quickstart                                    writes runs/quickstart/loss.png
     scripts/plot.py runs/a runs/b --label "absolute" "no position" --output both.png --log-x
     scripts/plot.py runs/a --reference "unigram=6.1" --panel masked_accuracy
+    scripts/plot.py extrapolation runs/a runs/b -o lengths.png         what `locus evaluate --lengths` wrote; --help tells more
 
 RUN is a run folder or a metrics.csv. Training loss is drawn light as it was logged and bold smoothed; validation as points on a dashed
 line. Needs matplotlib; no display.
@@ -218,6 +219,150 @@ def draw(runs, title=None, references=(), panel="learning_rate", log_x=False):
     return figure
 
 
+# ---- extrapolation -----------------------------------------------------------------------------------------------------------------------
+
+EXTRAPOLATION = """Draws loss against sequence length, with 95% intervals, and against the position inside the longest sequences.
+
+    scripts/plot.py extrapolation runs/a runs/b -o lengths.png
+    scripts/plot.py extrapolation lengths.csv --scheme centred --value delta -o delta.png
+
+CSV is a file of `locus evaluate --lengths`, or a run folder with a length_extrapolation.csv. One line for each encoding and each `beyond`; controls
+(chunked+window64 and so on) are broken lines of the same colour. The grey line is the training length. docs/extrapolation.md tells how to read it."""
+
+LENGTH_COLUMNS = ("encoding", "beyond", "train_length", "length", "scheme", "bucket", "bucket_begin", "bucket_end", "loss", "loss_ci_low",
+                  "loss_ci_high", "delta", "delta_ci_low", "delta_ci_high")
+
+
+LINE_STYLES = [dict(linestyle=line, marker=marker, linewidth=1.9 if line == "-" else 1.3)  # the plain model, then the controls
+               for line, marker in (("-", "o"), (":", "s"), ("--", "^"), ("-.", "D"))]
+
+
+class LengthCurve:
+    """The rows of one encoding under one policy: by (scheme, bucket) a list of rows, each with its numbers (None: an empty cell)."""
+
+    def __init__(self, path, encoding, beyond):
+        self.path, self.encoding, self.beyond = path, encoding, beyond
+        self.label = encoding
+        self.rows = {}
+
+    def get(self, scheme, bucket):
+        return self.rows.get((scheme, bucket), [])
+
+    def controls(self, scheme):
+        return [name for name in dict.fromkeys(name for name, _ in self.rows) if name.startswith(scheme + "+")]
+
+
+def read_length_row(path, header, row, line):
+    if len(row) != len(header):
+        raise PlotError(f"{path}: line {line}: {len(row)} cells, the header has {len(header)}")
+    cells = dict(zip(header, row))
+    texts = ("encoding", "beyond", "scheme", "bucket")
+    numbers = {column: number(cells[column], path, line, column) if cells[column] else None for column in LENGTH_COLUMNS if column not in texts}
+    return {column: cells[column] for column in texts} | numbers
+
+
+def read_lengths(path):
+    """The curves of one file, in its order."""
+    path = pathlib.Path(path)
+    path = path / "length_extrapolation.csv" if path.is_dir() else path
+    if not path.exists():
+        raise PlotError(f"{path}: no such file; `locus evaluate MODEL --text FILE --lengths ...` writes it")
+    curves = {}
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = csv.reader(file)
+            header = next(rows, [])
+            for column in LENGTH_COLUMNS:
+                if column not in header:
+                    raise PlotError(f"{path}: line 1: there is no column '{column}'; is this a file of locus evaluate --lengths?")
+            for cells in rows:
+                row = read_length_row(path, header, cells, rows.line_num)
+                key = row["encoding"], row["beyond"]
+                curve = curves.setdefault(key, LengthCurve(path, *key))
+                curve.rows.setdefault((row["scheme"], row["bucket"]), []).append(row)
+    except UnicodeDecodeError:
+        raise PlotError(f"{path}: not UTF-8 text; is this a file of locus evaluate --lengths?") from None
+    if not curves:
+        raise PlotError(f"{path}: there are no rows in it")
+    return list(curves.values())
+
+
+def name_curves(curves):
+    """Labels that tell the curves apart: the encoding; its policy where it has several; the folder where encodings repeat."""
+    for curve in curves:
+        alike = [other for other in curves if other.encoding == curve.encoding]
+        if len({other.beyond for other in alike}) > 1:
+            curve.label += f", {curve.beyond}"
+        if len({other.path for other in alike}) > 1:
+            curve.label += f" ({curve.path.resolve().parent.name})"
+
+
+def draw_line(axes, xs, rows, value, **style):
+    points = [(x, row) for x, row in zip(xs, rows) if row[value] is not None]
+    if not points:
+        return
+    axes.plot([x for x, _ in points], [row[value] for _, row in points], markersize=4.5, **style)
+    known = [(x, row) for x, row in points if row[value + "_ci_low"] is not None]
+    axes.fill_between([x for x, _ in known], [row[value + "_ci_low"] for _, row in known], [row[value + "_ci_high"] for _, row in known],
+                      color=style["color"], alpha=0.13, linewidth=0)
+
+
+def draw_by_length(axes, curves, scheme, value):
+    for curve, colour in zip(curves, colours(curves)):
+        for name, style in zip((scheme, *curve.controls(scheme)), LINE_STYLES):
+            rows = sorted(curve.get(name, "all"), key=lambda row: row["length"])
+            draw_line(axes, [row["length"] for row in rows], rows, value, color=colour, **style, label=curve.label + name[len(scheme):])
+    lengths = sorted({row["length"] for curve in curves for row in curve.get(scheme, "all")})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(lengths, [f"{length:g}" for length in lengths])
+    axes.minorticks_off()
+    axes.set_xlabel("sequence length (tokens)")
+
+
+def draw_by_position(axes, curves, scheme, value):
+    for curve, colour in zip(curves, colours(curves)):
+        rows = curve.get(scheme, "index")
+        longest = max((row["length"] for row in rows), default=0)
+        rows = [row for row in rows if row["length"] == longest]
+        centres = [(row["bucket_begin"] + min(row["bucket_end"], longest)) / 2 for row in rows]
+        draw_line(axes, centres, rows, value, color=colour, marker="o", linewidth=1.9)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("position in sequences of the longest length")
+
+
+def draw_extrapolation(curves, scheme="chunked", value="loss", title=None):
+    if not any(curve.get(scheme, "all") for curve in curves):
+        raise PlotError(f"{curves[0].path}: there are no rows of the scheme {scheme}")
+    name_curves(curves)
+    title = title or f"Length extrapolation, {scheme} sequences"
+    set_style(title + "".join(curve.label for curve in curves))
+    figure, axes = plt.subplots(1, 2, sharey=True, figsize=(11.5, 5), gridspec_kw={"width_ratios": [1.35, 1], "wspace": 0.06})
+    draw_by_length(axes[0], curves, scheme, value)
+    draw_by_position(axes[1], curves, scheme, value)
+    axes[0].set_ylabel("loss (nats per masked token)" if value == "loss" else "loss minus that at the training length (nats)")
+    for length in sorted({row["train_length"] for curve in curves for rows in curve.rows.values() for row in rows} - {None}):
+        for panel in axes:
+            panel.axvline(length, color="#9a9a9a", linewidth=1.1, zorder=0.5, label=f"training length {length:g}")
+    axes[0].set_title(title)
+    axes[1].legend(*axes[0].get_legend_handles_labels(), loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9)
+    return figure
+
+
+def main_extrapolation(arguments):
+    parser = argparse.ArgumentParser(prog="plot.py extrapolation", description=EXTRAPOLATION,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", metavar="CSV", help="file of locus evaluate --lengths, or run folder")
+    parser.add_argument("-o", "--output", type=pathlib.Path, help="picture to write (default: extrapolation.png beside the first file)")
+    parser.add_argument("--scheme", choices=["chunked", "centred"], default="chunked", help="default: %(default)s")
+    parser.add_argument("--value", choices=["loss", "delta"], default="loss", help="default: %(default)s")
+    parser.add_argument("--title")
+    options = parser.parse_args(arguments)
+    curves = [curve for path in options.files for curve in read_lengths(path)]
+    output = options.output or curves[0].path.parent / "extrapolation.png"
+    write(draw_extrapolation(curves, options.scheme, options.value, options.title), output)
+    return output
+
+
 def write(figure, output):
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -243,13 +388,19 @@ def parse_arguments(arguments):
     return parsed
 
 
-def main(arguments=None):
+def main_loss(arguments):
     options = parse_arguments(arguments)
+    labels = options.label or [None] * len(options.runs)
+    runs = [read_run(path, label) for path, label in zip(options.runs, labels)]
+    output = options.output or runs[0].path.parent / "loss.png"
+    write(draw(runs, options.title, options.reference, options.panel, options.log_x), output)
+    return output
+
+
+def main(arguments=None):
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        labels = options.label or [None] * len(options.runs)
-        runs = [read_run(path, label) for path, label in zip(options.runs, labels)]
-        output = options.output or runs[0].path.parent / "loss.png"
-        write(draw(runs, options.title, options.reference, options.panel, options.log_x), output)
+        output = main_extrapolation(arguments[1:]) if arguments[:1] == ["extrapolation"] else main_loss(arguments)
     except (PlotError, OSError) as error:
         print(f"plot.py: {error}", file=sys.stderr)
         return 1

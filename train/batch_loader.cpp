@@ -7,7 +7,7 @@
 
 namespace locus {
 
-BatchLoader::BatchLoader(const Batches& batches, const TrainSettings& settings, std::int64_t first_step)
+BatchLoader::BatchLoader(const BatchSource& batches, const TrainSettings& settings, std::int64_t first_step)
     : batches_(batches),
       batch_size_(settings.batch_size),
       accumulation_(settings.gradient_accumulation),

@@ -18,7 +18,7 @@ namespace locus {
 class BatchLoader {
 public:
     /// Steps first_step .. settings.steps. Step n takes the sequences from (n - 1) * batch_size * gradient_accumulation on.
-    BatchLoader(const Batches& batches, const TrainSettings& settings, std::int64_t first_step);
+    BatchLoader(const BatchSource& batches, const TrainSettings& settings, std::int64_t first_step);
     ~BatchLoader();
     BatchLoader(const BatchLoader&) = delete;
     BatchLoader& operator=(const BatchLoader&) = delete;
@@ -34,7 +34,7 @@ private:
     void prepare(std::int64_t step);
     MicroBatches& slot(std::int64_t step) { return slots_[static_cast<std::size_t>(step % 2)]; }
 
-    const Batches& batches_;
+    const BatchSource& batches_;
     std::int64_t batch_size_, accumulation_, last_step_;
     std::array<MicroBatches, 2> slots_;
     double wait_seconds_ = 0;

@@ -12,16 +12,17 @@ Tensor view(const std::vector<std::int32_t>& values) {
 
 }  // namespace
 
-void BatchTensors::fill(const TokenBatch& batch, std::int64_t first_sequence) {
+void BatchTensors::fill(const TokenBatch& batch, std::int64_t first_sequence, std::int64_t first_position) {
     positions_.resize(static_cast<std::size_t>(batch.rows()));
     sequences_.resize(positions_.size());
+    const auto shift = static_cast<std::int32_t>(first_position);
     std::int32_t longest = 0;
     for (std::size_t s = 0; s + 1 < batch.offsets.size(); ++s) {
         const std::int32_t begin = batch.offsets[s];
         const std::int32_t end = batch.offsets[s + 1];
         longest = std::max(longest, end - begin);
         for (std::int32_t row = begin; row < end; ++row) {
-            positions_[static_cast<std::size_t>(row)] = row - begin;
+            positions_[static_cast<std::size_t>(row)] = shift + row - begin;
             sequences_[static_cast<std::size_t>(row)] =
                 static_cast<std::int32_t>(first_sequence) + static_cast<std::int32_t>(s);
         }
@@ -29,7 +30,7 @@ void BatchTensors::fill(const TokenBatch& batch, std::int64_t first_sequence) {
     input_ = {.ids = view(batch.ids),
               .rows = {.offsets = view(batch.offsets), .positions = view(positions_)},
               .dropout_rows = {.sequence = view(sequences_), .position = view(positions_)},
-              .longest = longest};
+              .longest = shift + longest};
     targets_ = {.rows = view(batch.masked_rows), .ids = view(batch.targets)};
 }
 

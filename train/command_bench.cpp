@@ -69,10 +69,10 @@ TokenBatch random_batch(const Settings& settings, std::int64_t vocabulary, std::
 }
 
 /// Where the micro-batches of a step come from.
-class BatchSource {
+class StepBatches {
 public:
-    BatchSource(const Settings& settings, bool corpus) : settings_(settings) {
-        if (!corpus) return;
+    StepBatches(const Settings& settings, bool corpus) : settings_(settings) {
+        if (!corpus && settings.data.probe.name.empty()) return;
         prepared_ = prepare_data(settings, [](std::string_view what, std::int64_t done, std::int64_t total) {
             check_signals();
             ProgressLine::show_activity(std::string(what), done, total);
@@ -201,7 +201,7 @@ int run_bench(const BenchCommand& command) {
     Settings settings = read_configuration(command.configuration, command.overrides);
     const int threads = use_threads(settings.run.threads);
     settings.train.steps = std::max(settings.train.steps, command.warmup + command.steps);
-    const BatchSource source(settings, command.corpus);
+    const StepBatches source(settings, command.corpus);
     settings.model.vocab_size = source.vocabulary();
     MaskedLanguageModel model(settings.model, dtype_of_precision(settings.run.precision));
     model.initialize(settings.run.seed);

@@ -73,25 +73,55 @@ void add_train(CLI::App& app, Request& request) {
     });
 }
 
+/// What --lengths is about; none of it means anything without.
+void add_protocol(CLI::App& command, CLI::Option* lengths, EvaluateCommand& evaluate) {
+    const auto add = [&](const char* name, auto& field, const char* help) {
+        return command.add_option(name, field, help)->needs(lengths)->group("With --lengths");
+    };
+    add("--schemes", evaluate.schemes, "chunked, centred; default: both")->delimiter(',')->type_name("NAME,NAME");
+    add("--boundary", evaluate.boundary, "none or cls_sep; default: as the model was trained")
+        ->check(CLI::IsMember({"none", "cls_sep"}));
+    add("--beyond", evaluate.beyond, "What stands past a position table, as clip,tile; default: all policies but error")
+        ->delimiter(',')
+        ->type_name("NAME,NAME");
+    add("--mask-probability", evaluate.mask_probability, "Share of the tokens to predict");
+    add("--seed", evaluate.seed, "Of masks and intervals");
+    add("--window", evaluate.window, "Control: attention sees this far to either side")
+        ->check(CLI::Range(1, 1'048'576));
+    add("--shift", evaluate.shift, "Control: chunks begin at this position")->check(CLI::Range(1, 1'048'576));
+    command.add_flag("--logn", evaluate.logn, "Control: scores times log n / log L")
+        ->needs(lengths)
+        ->group("With --lengths");
+}
+
 void add_evaluate(CLI::App& app, Request& request) {
-    CLI::App* command =
-        add_command(app, "evaluate", "Masked-LM loss and accuracy on text, by sequence length",
-                    "  locus evaluate runs/quickstart --text held-out.txt\n"
-                    "  locus evaluate runs/quickstart --text held-out.txt --lengths 64,128,256 --csv lengths.csv");
+    CLI::App* command = add_command(
+        app, "evaluate", "Masked-LM loss and accuracy on text: as training validates, or by length and position",
+        "  locus evaluate runs/quickstart --text held-out.txt\n"
+        "  locus evaluate runs/quickstart --text held-out.txt --lengths 64,128,256,512\n"
+        "  locus evaluate runs/quickstart --text held-out.txt --lengths 128,512 --beyond clip,tile --window 64\n"
+        "  locus evaluate runs/order");
     EvaluateCommand& evaluate = request.evaluate;
     command->add_option("model", evaluate.model, "Run, checkpoint or Hugging Face folder")
         ->type_name("MODEL")
         ->required();
-    command->add_option("--text", evaluate.text, "Files and globs")->type_name("FILE")->required();
-    command->add_option("--lengths", evaluate.lengths, "Tokens of a sequence, as 64,128; default: the training length")
-        ->delimiter(',')
-        ->type_name("N,N")
-        ->check(CLI::Range(8, 1'048'576));
-    command->add_option("--csv", evaluate.csv, "Write the figures here")->type_name("FILE");
-    command->add_option("--samples", evaluate.samples, "Sequences per length at most; 0: all")
+    command->add_option("--text", evaluate.text, "Files and globs; none for a model that was trained on a probe")
+        ->type_name("FILE");
+    CLI::Option* const lengths =
+        command->add_option("--lengths", evaluate.lengths, "Paired comparison of these lengths, as 64,128,256")
+            ->delimiter(',')
+            ->type_name("N,N")
+            ->check(CLI::Range(8, 1'048'576));
+    command
+        ->add_option("--csv", evaluate.csv, "Write the figures here; default: length_extrapolation.csv in a run folder")
+        ->type_name("FILE");
+    command
+        ->add_option("--samples", evaluate.samples,
+                     "Windows of the longest length, or without --lengths sequences, at most; 0: all. "
+                     "Examples per length of a probe; 0: 1000")
         ->check(CLI::NonNegativeNumber);
-    command->add_option("--seed", evaluate.seed, "Of the confidence interval");
     add_threads(*command, evaluate.threads);
+    add_protocol(*command, lengths, evaluate);
     command->final_callback([&] { request.run = [&] { return run_evaluate(evaluate); }; });
 }
 

@@ -41,6 +41,7 @@ std::string size_of_files(const std::vector<std::string>& patterns) {
 }
 
 std::string describe_text(const DataSettings& data) {
+    if (!data.probe.name.empty()) return fmt::format("the probe {}", data.probe.name);
     if (data.synthetic.enabled)
         return fmt::format("synthetic {}, {} MB", data.synthetic.language, data.synthetic.megabytes);
     return fmt::format("{} (validation: {})", size_of_files(data.train), size_of_files(data.valid));
@@ -48,11 +49,12 @@ std::string describe_text(const DataSettings& data) {
 
 std::string describe_samples(const Settings& settings, const std::optional<PreparedData>& prepared) {
     if (!prepared) return "not known yet; the text is tokenised when training starts, and kept in the cache";
-    const std::int64_t samples = prepared->train_samples->count();
+    const std::int64_t samples = prepared->train->samples(), validation = prepared->valid->samples();
+    if (samples == 0) return fmt::format("made as they are needed, {} for validation", with_separators(validation));
     const double sequences = static_cast<double>(settings.train.steps * settings.train.batch_size) *
                              static_cast<double>(settings.train.gradient_accumulation);
     return fmt::format("{} per epoch ({:.3g} epochs), {} for validation", with_separators(samples),
-                       sequences / static_cast<double>(samples), with_separators(prepared->valid_samples->count()));
+                       sequences / static_cast<double>(samples), with_separators(validation));
 }
 
 int dry_run(const Settings& settings, bool resume) {

@@ -19,15 +19,23 @@ struct TrainCommand {
 };
 int run_train(const TrainCommand& command);
 
-/// locus evaluate MODEL --text FILE... [--lengths 64,128] [--csv OUT]
+/// locus evaluate MODEL --text FILE... [--lengths 64,128] [--csv OUT]: without --lengths the loss as training validates, with it that of the paired
+/// protocol (length_evaluation.h), whose settings the fields from `schemes` on are. A model that was trained on a probe is evaluated on that, without
+/// text (probe_evaluation.h).
 struct EvaluateCommand {
     std::string model;
     std::vector<std::string> text;
-    std::vector<std::int64_t> lengths;  // tokens of a sequence; empty: the training length
-    std::string csv;                    // empty: none
-    std::int64_t samples = 0;           // sequences per length; 0: all
-    std::uint32_t seed = 0;             // of the confidence interval
+    std::vector<std::int64_t> lengths;
+    std::string csv;           // empty: into the run folder, where MODEL is one and lengths are given
+    std::int64_t samples = 0;  // windows, or without lengths sequences; 0: all, or without lengths as in training
     std::int64_t threads = 0;
+    std::vector<std::string> schemes;  // empty: both
+    std::string boundary;              // empty: as in training
+    double mask_probability = 0.15;
+    std::vector<std::string> beyond;
+    std::uint32_t seed = 0;
+    std::int64_t window = 0, shift = 0;
+    bool logn = false;
 };
 int run_evaluate(const EvaluateCommand& command);
 

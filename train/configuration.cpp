@@ -13,6 +13,7 @@
 #include "train/configuration/nearest_name.h"
 #include "train/configuration/overrides.h"
 #include "train/configuration/position_reader.h"
+#include "train/configuration/probe_reader.h"
 #include "train/configuration/schema.h"
 #include "train/configuration/unknown_key.h"
 #include "train/configuration/values.h"
@@ -92,6 +93,10 @@ public:
     /// Tells its mistakes itself, each at its own place.
     std::string operator()(std::vector<PositionSettings>* target) const {
         if (!read_position(node_, *target, given_, mistakes_)) given_.unusable.insert("model.position");
+        return {};
+    }
+    std::string operator()(ProbeSettings* target) const {
+        if (!read_probe(node_, *target, mistakes_)) given_.unusable.insert("data.probe");
         return {};
     }
 
@@ -203,7 +208,8 @@ Settings parse_configuration(const std::string& yaml, const std::string& name,
     YamlNode root = parse_yaml(yaml, name, mistakes);
     mistakes.raise();  // what stands in a broken tree cannot be judged
     if (root.kind == YamlNode::Kind::null && overrides.empty()) {
-        mistakes.add(root.place, "the configuration is empty; it needs at least data.train or data.synthetic");
+        mistakes.add(root.place,
+                     "the configuration is empty; it needs at least data.train, data.synthetic or data.probe");
         mistakes.raise();
     }
     apply_overrides(overrides, root, mistakes);

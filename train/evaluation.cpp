@@ -23,7 +23,7 @@ void add_batch(const MaskedLanguageModel& model, const TokenBatch& batch, BatchT
 
 }  // namespace
 
-EvaluationResult evaluate(const MaskedLanguageModel& model, const Batches& batches, std::int64_t batch_size,
+EvaluationResult evaluate(const MaskedLanguageModel& model, const BatchSource& batches, std::int64_t batch_size,
                           std::int64_t samples, Arena& arena, const EvaluationProgress& progress) {
     const std::int64_t count = samples > 0 ? std::min(samples, batches.samples()) : batches.samples();
     const std::int64_t total = (count + batch_size - 1) / batch_size;
@@ -39,7 +39,7 @@ EvaluationResult evaluate(const MaskedLanguageModel& model, const Batches& batch
         result.tokens += batch.rows();
         if (progress && !progress(n + 1, total)) break;
     }
-    if (result.masked == 0) throw DataError("the validation text has no token that could be masked; give it more text");
+    if (result.masked == 0) throw DataError("the validation data have no token that could be masked; give more text");
     result.loss = loss_sum / static_cast<double>(result.masked);
     result.masked_accuracy = static_cast<double>(correct) / static_cast<double>(result.masked);
     return result;

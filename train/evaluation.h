@@ -20,7 +20,7 @@ using EvaluationProgress = std::function<bool(std::int64_t done, std::int64_t to
 
 /// Evaluates the first `samples` validation samples (0: all), `batch_size` at a time: the same result for any batch size up to rounding,
 /// the same bits for the same one.
-EvaluationResult evaluate(const MaskedLanguageModel& model, const Batches& batches, std::int64_t batch_size,
+EvaluationResult evaluate(const MaskedLanguageModel& model, const BatchSource& batches, std::int64_t batch_size,
                           std::int64_t samples, Arena& arena, const EvaluationProgress& progress = {});
 
 }  // namespace locus

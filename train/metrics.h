@@ -13,7 +13,7 @@ namespace locus {
 struct MetricsRow {
     std::int64_t step = 0;
     std::int64_t tokens = 0;  // seen in training so far
-    double epoch = 0;         // passes over the training samples so far
+    double epoch = 0;         // passes over the training samples so far; 0 for a probe, whose samples never end
     std::string split;        // train | valid
     double loss = 0;          // nats per masked token
     double masked_accuracy = 0;

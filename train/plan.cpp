@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "data/probes/probe_batches.h"
 #include "data/tokenizer.h"
 #include "kernels/matmul.h"
 #include "model/cost.h"
@@ -40,6 +41,7 @@ std::string describe_precision(const std::string& precision) {
 }
 
 PlannedVocabulary planned_vocabulary(const Settings& settings) {
+    if (!settings.data.probe.name.empty()) return {probe_tokenizer(settings.data.probe)->vocab_size(), true};
     const TokenizerSettings& tokenizer = settings.data.tokenizer;
     std::filesystem::path folder = tokenizer.path;
     if (folder.empty() && !settings.train.init_from.empty()) folder = resolve_model_folder(settings.train.init_from);
@@ -93,9 +95,13 @@ std::string describe_model(const MaskedLanguageModel& model) {
                               with_separators(decayed));
 }
 
+double planned_masked_share(const Settings& settings) {
+    return settings.data.probe.name.empty() ? settings.data.masking.probability : probe_masked_share(settings.data);
+}
+
 std::string describe_cost(const ModelSettings& model, const Settings& settings) {
     const std::int64_t length = settings.data.sequence_length, batch = settings.train.batch_size;
-    const double share = settings.data.masking.probability;
+    const double share = planned_masked_share(settings);
     constexpr std::int64_t tokens = 1'000'000;
     const auto masked = static_cast<std::int64_t>(share * static_cast<double>(tokens));
     const double forward = forward_flops(model, tokens, length, masked) / static_cast<double>(tokens);

@@ -24,6 +24,9 @@ PlannedVocabulary planned_vocabulary(const Settings& settings);
 /// Several lines: shape, position encodings, longest sequence, parameters by part, what is trained.
 std::string describe_model(const MaskedLanguageModel& model);
 
+/// Targets per token: what masking asks for, or what the probe does.
+double planned_masked_share(const Settings& settings);
+
 /// Several lines: arithmetic per token and memory of a training step.
 std::string describe_cost(const ModelSettings& model, const Settings& settings);
 

@@ -12,6 +12,7 @@
 #include "data/corpus.h"
 #include "data/error.h"
 #include "data/fingerprint.h"
+#include "data/probes/probe_batches.h"
 #include "data/synthetic.h"
 #include "data/tokenizer_training.h"
 #include "train/atomic_file.h"
@@ -112,9 +113,9 @@ std::unique_ptr<Tokenizer> make_tokenizer(const Settings& settings, const Paths&
     return tokenizer;
 }
 
-}  // namespace
+// ---- text and probes ----------------------------------------------------------------------------------------------------------------
 
-PreparedData prepare_data(const Settings& settings, const ProgressReport& progress) {
+PreparedData prepare_text(const Settings& settings, const ProgressReport& progress) {
     const DataSettings& data = settings.data;
     const TextFiles text = find_text(data, progress);
     PreparedData prepared;
@@ -143,6 +144,44 @@ PreparedData prepare_data(const Settings& settings, const ProgressReport& progre
             "or lower train.batch_size or data.sequence_length",
             prepared.train_samples->count(), data.sequence_length, settings.train.batch_size));
     return prepared;
+}
+
+std::uint64_t fingerprint_of_probe(const ProbeSettings& probe, const Tokenizer& tokenizer) {
+    constexpr std::uint64_t version = 1;  // raise it when the same settings give other examples
+    Fingerprint fingerprint;
+    fingerprint.add_text("locus probe");
+    fingerprint.add_number(version);
+    fingerprint.add_text(probe.name);
+    fingerprint.add_number(probe.seed);
+    fingerprint.add_number(tokenizer.fingerprint());
+    return fingerprint.value();  // the options are part of the configuration, which resuming compares anyway
+}
+
+/// A model that goes on with a probe must know its words.
+void check_initial_vocabulary(const Settings& settings, const Tokenizer& tokenizer) {
+    const std::string& model = settings.train.init_from;
+    if (model.empty()) return;
+    const std::unique_ptr<Tokenizer> theirs = load_tokenizer(resolve_model_folder(model));
+    if (theirs->fingerprint() == tokenizer.fingerprint()) return;
+    throw DataError(fmt::format("train.init_from {}: its vocabulary is not that of the probe {} with these options",
+                                model, settings.data.probe.name));
+}
+
+PreparedData prepare_probe(const Settings& settings) {
+    constexpr std::int64_t validation_samples = 1024;
+    PreparedData prepared;
+    prepared.tokenizer = probe_tokenizer(settings.data.probe);
+    check_initial_vocabulary(settings, *prepared.tokenizer);
+    prepared.train = std::make_unique<ProbeBatches>(settings.data, 0);
+    prepared.valid = std::make_unique<ProbeBatches>(settings.data, validation_samples);
+    prepared.fingerprint = fingerprint_of_probe(settings.data.probe, *prepared.tokenizer);
+    return prepared;
+}
+
+}  // namespace
+
+PreparedData prepare_data(const Settings& settings, const ProgressReport& progress) {
+    return settings.data.probe.name.empty() ? prepare_text(settings, progress) : prepare_probe(settings);
 }
 
 }  // namespace locus

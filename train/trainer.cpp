@@ -9,6 +9,7 @@
 #include <string>
 
 #include "data/corpus_warnings.h"
+#include "data/probes/probe_batches.h"
 #include "data/unigram_entropy.h"
 #include "kernels/isa.h"
 #include "model/cost.h"
@@ -75,11 +76,38 @@ bool is_finished(const Settings& settings, const fs::path& folder, const Trainer
 
 double mebibytes(std::int64_t bytes) { return static_cast<double>(bytes) / 0x1p20; }
 
+void report_text(const Settings& settings, const PreparedData& data) {
+    log_line(fmt::format("data: {} tokens of training text, {} samples of {} tokens per epoch; {} validation samples",
+                         quantity_text(static_cast<double>(data.train_shards->tokens())), data.train->samples(),
+                         settings.data.sequence_length, data.valid->samples()));
+    log_line(fmt::format("unigram entropy: {:.3f} nats; a model that only knows how frequent each token is ends there",
+                         unigram_entropy(*data.train_shards)));
+    for (const std::string& warning : corpus_warnings(*data.train_shards, *data.tokenizer, settings.data)) {
+        log_warning(warning);
+    }
+}
+
+void report_probe(const Settings& settings, const PreparedData& data) {
+    const ProbeSettings& probe = settings.data.probe;
+    const ProbeFloor floor =
+        mean_probe_floor(probe, probe_length(settings.data), ProbeSplit::validation, data.valid->samples());
+    log_line(fmt::format("data: the probe {} ({}), fresh samples of {} tokens; {} validation samples", probe.name,
+                         find_probe(probe.name)->summary, settings.data.sequence_length, data.valid->samples()));
+    log_line(fmt::format("floor: loss {:.4f} nats, accuracy {:.2f}%; a model without positions cannot do better",
+                         floor.loss, 100 * floor.accuracy));
+}
+
+std::string epochs_text(const TrainSettings& train, const PreparedData& data) {
+    if (data.train->samples() == 0) return {};
+    const auto sequences = static_cast<double>(train.steps * train.batch_size * train.gradient_accumulation);
+    return fmt::format(", {:.2f} epochs", sequences / static_cast<double>(data.train->samples()));
+}
+
 void report_start(const Settings& settings, const PreparedData& data, const MaskedLanguageModel& model) {
     const TrainSettings& train = settings.train;
     const ModelSettings& shape = model.settings();
     const std::int64_t length = settings.data.sequence_length;
-    const double masked_share = settings.data.masking.probability;
+    const double masked_share = planned_masked_share(settings);
     const auto masked = static_cast<std::int64_t>(static_cast<double>(length) * masked_share);
     const double flops = 3 * forward_flops(shape, length, length, masked) / static_cast<double>(length);
     const MemoryEstimate memory = training_memory(shape, train.batch_size, length, masked_share);
@@ -93,24 +121,15 @@ void report_start(const Settings& settings, const PreparedData& data, const Mask
                     quantity_text(static_cast<double>(model.parameters().count())), flops / 1e6));
     log_line(fmt::format("memory: {:.0f} MiB for weights, gradients and moments, about {:.0f} MiB for activations",
                          mebibytes(memory.parameters_and_optimizer), mebibytes(memory.activations)));
-    log_line(fmt::format("data: {} tokens of training text, {} samples of {} tokens per epoch; {} validation samples",
-                         quantity_text(static_cast<double>(data.train_shards->tokens())), data.train->samples(), length,
-                         data.valid->samples()));
-    log_line(fmt::format("unigram entropy: {:.3f} nats; a model that only knows how frequent each token is ends there",
-                         unigram_entropy(*data.train_shards)));
-    for (const std::string& warning : corpus_warnings(*data.train_shards, *data.tokenizer, settings.data)) {
-        log_warning(warning);
-    }
+    settings.data.probe.name.empty() ? report_text(settings, data) : report_probe(settings, data);
     for (const std::string& rows : model.untrained_rows(length)) {
         log_warning(fmt::format(
             "{} are not reached by sequences of {} tokens and stay as they begin: longer text will meet "
             "untrained rows; raise data.sequence_length, or lower model.max_length or the encoding's distance",
             rows, length));
     }
-    log_line(fmt::format("plan: {} steps of {} x {} sequences, {:.2f} epochs", train.steps, train.gradient_accumulation,
-                         train.batch_size,
-                         static_cast<double>(train.steps * train.batch_size * train.gradient_accumulation) /
-                             static_cast<double>(data.train->samples())));
+    log_line(fmt::format("plan: {} steps of {} x {} sequences{}", train.steps, train.gradient_accumulation,
+                         train.batch_size, epochs_text(train, data)));
 }
 
 // ---- putting the parts together -----------------------------------------------------------------------------------------------------------

@@ -284,7 +284,8 @@ MetricsRow TrainingRun::new_row(const char* split, double loss, double accuracy)
     MetricsRow row;
     row.step = state_.step;
     row.tokens = state_.tokens;
-    row.epoch = sequences / static_cast<double>(parts_.data.train->samples());
+    const std::int64_t samples = parts_.data.train->samples();
+    row.epoch = samples > 0 ? sequences / static_cast<double>(samples) : 0;
     row.split = split;
     row.loss = loss;
     row.masked_accuracy = accuracy;

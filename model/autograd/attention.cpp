@@ -59,6 +59,7 @@ AttentionTerms terms_of(const AttentionScore& score, Heads heads) {
             terms.channels[n] = {rows_of_heads(part.query.value(), heads), rows_of_heads(part.key.value(), heads)};
     }
     terms.window = score.window;
+    terms.sequence_scale = score.sequence_scale;
     return terms;
 }
 

@@ -160,6 +160,7 @@ struct AttentionScore {
     std::array<Var, max_attention_biases> biases = {};  // [heads, 2 reach + 1]
     std::array<ChannelTerm, max_attention_channels> channels = {};
     std::int64_t window = 0;
+    Tensor sequence_scale = {};  // float64 [sequences]; absent: 1
 
     /// One more bias by distance. Throws std::logic_error beyond max_attention_biases.
     void add_bias(Var bias);

@@ -35,6 +35,7 @@ struct AttentionSetup {
     bool fused_product = false;  // q, k, value as columns of one product
     bool accumulate = false;
     double scale = 0.6;
+    bool sequence_scale = false;  // a factor of each sequence's own
 };
 
 /// Tensors that own their memory, and the arguments of both passes over them.
@@ -144,6 +145,12 @@ private:
         AttentionTerms& t = forward.terms;
         t.scale = setup_.scale;
         t.window = setup_.window;
+        if (setup_.sequence_scale) {
+            for (std::size_t s = 0; s < setup_.k_lengths.size(); ++s)
+                sequence_scale_.push_back(0.7 + 0.4 * static_cast<double>(s));
+            t.sequence_scale =
+                Tensor(sequence_scale_.data(), {static_cast<std::int64_t>(sequence_scale_.size())}, DType::float64);
+        }
         if (setup_.key_table) t.key_table = table();
         if (setup_.query_table) t.query_table = table();
         if (setup_.value_table) t.value_table = table();
@@ -188,6 +195,7 @@ private:
     AttentionSetup setup_;
     std::deque<std::vector<T>> memory_;
     std::deque<std::vector<std::int32_t>> integers_;
+    std::vector<double> sequence_scale_;
     std::int64_t q_rows_ = 0, k_rows_ = 0;
     std::uint32_t drawn_ = 0;
 };

@@ -81,6 +81,11 @@ std::vector<AttentionSetup> setups() {
     add("PlainInAWindowAcrossTiles", [](AttentionSetup& s) { s.window = 30, s.k_lengths = {300, 5}; });
     add("PlainSubsetInAWindow", [](AttentionSetup& s) { s.window = 12, s.positions = Positions::subset; });
     add("WindowThatSeesNothing", [](AttentionSetup& s) { s.window = 5, s.positions = Positions::far_queries; });
+    add("PlainWithSequenceScale", [](AttentionSetup& s) { s.sequence_scale = true; });
+    add("EverythingWithSequenceScale", [&](AttentionSetup& s) { everything(s), s.sequence_scale = true; });
+    add("EverythingScatteredInAWindowWithSequenceScale", [&](AttentionSetup& s) {
+        everything(s), s.window = 9, s.positions = Positions::scattered, s.sequence_scale = true;
+    });
     add("ColumnsOfOneProduct", [&](AttentionSetup& s) { everything(s), s.fused_product = true; });
     add("Accumulate", [&](AttentionSetup& s) { everything(s), s.accumulate = true; });
     for (const std::int64_t head_dim : {1, 8, 32, 64, 128})
@@ -218,6 +223,9 @@ TEST(AttentionReference, BackwardMatchesCentralDifferences) {
     window.window = 2;
     window.shared_tables = true;
     expect_central_differences(window);
+    AttentionSetup scaled = small_everything("sequence scale");
+    scaled.sequence_scale = true;
+    expect_central_differences(scaled);
     AttentionSetup plain;
     plain.name = "plain";
     expect_central_differences(plain);

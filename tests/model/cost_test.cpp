@@ -26,6 +26,15 @@ TEST(Cost, TinyBertNeedsTheFlopsThatItsFormulaSays) {
     EXPECT_DOUBLE_EQ(forward_flops(tiny(), 4096, 128, 614), 4096 * layers + 614 * head);
 }
 
+TEST(Cost, AWindowLimitsWhatATokenSees) {
+    ModelSettings windowed = tiny();
+    windowed.attention.window = 16;
+    const double saved = forward_flops(tiny(), 4096, 128, 614) - forward_flops(windowed, 4096, 128, 614);
+    EXPECT_DOUBLE_EQ(saved, 4096 * 4.0 * 4 * (128 - 33) * 256);
+    windowed.attention.window = 500;
+    EXPECT_EQ(forward_flops(windowed, 4096, 128, 614), forward_flops(tiny(), 4096, 128, 614));
+}
+
 TEST(Cost, WhatAnEncodingAddsIsNotCountedAsFeedForward) {
     const auto feed_forward = [](const ModelSettings& settings) {
         for (const auto& [part, count] : parameters_by_part(MaskedLanguageModel(settings, DType::float32)))

@@ -37,6 +37,20 @@ TEST(HuggingFaceConfig, OnlyTheAbsoluteTableIsCalledBert) {
     }
 }
 
+TEST(HuggingFaceConfig, AttentionThatTransformersDoesNotHaveIsNotCalledBert) {
+    for (const AttentionSettings& attention : {AttentionSettings{16, false}, AttentionSettings{0, true}}) {
+        ModelSettings settings = some_settings("absolute");
+        settings.attention = attention;
+        settings.train_length = 64;
+        const std::string json = hugging_face_config(settings);
+        EXPECT_NE(json.find("\"model_type\": \"locus\""), std::string::npos);
+        const ModelSettings read = settings_from_hugging_face(json);
+        EXPECT_EQ(read.attention.window, attention.window);
+        EXPECT_EQ(read.attention.logn, attention.logn);
+        EXPECT_EQ(read.train_length, 64);
+    }
+}
+
 TEST(HuggingFaceConfig, DebertaWithAPlainDecoderIsCalledByItsName) {
     const auto type_of = [](const ModelSettings& settings) {
         const std::string json = hugging_face_config(settings), key = "\"model_type\": \"";

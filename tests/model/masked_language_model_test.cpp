@@ -73,6 +73,18 @@ const Case cases[] = {
          s.position = {default_position("rope")};
          s.mask_decoder = "enhanced";
      }},
+    {"WindowedWithLogN",
+     [](ModelSettings& s) {
+         s.attention = {1, true};
+         s.train_length = 3;
+     }},
+    {"EnhancedWindowedWithLogN",
+     [](ModelSettings& s) {
+         s = deberta("deberta");
+         s.mask_decoder = "enhanced";
+         s.attention = {2, true};
+         s.train_length = 3;
+     }},
     {"AbsoluteAtTheOutput",
      [](ModelSettings& s) {
          s.position = {default_position("absolute")};
@@ -165,6 +177,66 @@ TEST_P(Architectures, SequencesDoNotSeeEachOther) {
         return std::vector<double>(value.as<double>(), value.as<double>() + 4 * 11);
     };
     EXPECT_LE(largest_difference(logits(alone), logits(together)), 1e-12);
+}
+
+// What a model makes of a batch of sequences of these lengths.
+std::vector<double> encode_under(const AttentionSettings& attention, std::int64_t train_length,
+                                 const std::vector<std::int32_t>& lengths, const char* encoding = "t5_bias") {
+    ModelSettings settings = testing::small_settings(encoding);
+    settings.attention = attention;
+    settings.train_length = train_length;
+    RaggedBatch batch(lengths, 11);
+    return testing::encode(*perturbed_model(settings), batch.input);
+}
+
+TEST(LogN, ChangesNothingAtTheTrainingLengthAndSomethingAtOthers) {
+    const std::vector<double> plain = encode_under({}, 4, {4, 4});
+    EXPECT_EQ(testing::largest_difference(plain, encode_under({0, true}, 4, {4, 4})), 0);
+    EXPECT_GT(testing::largest_difference(plain, encode_under({0, true}, 5, {4, 4})), 1e-4);
+}
+
+TEST(LogN, ASequenceOfOneTokenIsWhatItIsWithout) {
+    EXPECT_LE(testing::largest_difference(encode_under({}, 8, {1}), encode_under({0, true}, 8, {1})), 1e-15);
+}
+
+TEST(LogN, IsTheOwnLengthOfEachSequenceOfABatch) {
+    std::vector<double> together = encode_under({0, true}, 4, {4, 7}), alone = encode_under({0, true}, 4, {4});
+    together.resize(alone.size());
+    EXPECT_LE(testing::largest_difference(together, alone), 1e-15);
+}
+
+TEST(LogN, NeedsATrainingLength) {
+    ModelSettings settings = testing::small_settings("none");
+    settings.attention.logn = true;
+    EXPECT_THROW(MaskedLanguageModel(settings, DType::float32), ModelError);
+}
+
+TEST(Window, AsWideAsTheSequenceChangesNothing) {
+    const std::vector<double> plain = encode_under({}, 0, {7, 3});
+    EXPECT_LE(testing::largest_difference(plain, encode_under({6, false}, 0, {7, 3})), 1e-14);
+    EXPECT_GT(testing::largest_difference(plain, encode_under({2, false}, 0, {7, 3})), 1e-4);
+}
+
+// Two layers of radius 1: a token hears of those two places away, and of none farther.
+TEST(Window, HidesWhatIsFarther) {
+    ModelSettings settings = testing::small_settings("t5_bias");
+    settings.attention.window = 1;
+    const auto model = perturbed_model(settings);
+    RaggedBatch batch({8}, 11);
+    const std::vector<double> before = testing::encode(*model, batch.input);
+    batch.ids[5] = batch.ids[5] % 10 + 1;
+    const std::vector<double> after = testing::encode(*model, batch.input);
+    const auto width = static_cast<std::size_t>(settings.hidden);
+    for (std::size_t row = 0; row < 8; ++row) {
+        double difference = 0;
+        for (std::size_t c = 0; c < width; ++c)
+            difference = std::max(difference, std::abs(before[row * width + c] - after[row * width + c]));
+        if (row >= 3 && row <= 7) {
+            EXPECT_GT(difference, 1e-6) << row;
+        } else {
+            EXPECT_EQ(difference, 0) << row;
+        }
+    }
 }
 
 TEST(EnhancedDecoder, OnlyItKnowsWhereATokenStands) {

@@ -106,6 +106,59 @@ class PlotTest(unittest.TestCase):
             with self.assertRaises(SystemExit):
                 self.plot(run, "--reference", wrong)
 
+    LENGTHS = ("encoding,beyond,train_length,length,scheme,bucket,bucket_begin,bucket_end,loss,masked_accuracy,masked_tokens,loss_ci_low,"
+               "loss_ci_high,delta,delta_ci_low,delta_ci_high\n")
+
+    def lengths_file(self, text, name="lengths"):
+        folder = pathlib.Path(self.folder.name, name)
+        folder.mkdir()
+        (folder / "length_extrapolation.csv").write_text(text, encoding="utf-8")
+        return str(folder)
+
+    def lengths_of(self, encoding="absolute", beyond=("clip", "tile"), controls=("",)):
+        text = self.LENGTHS
+        for policy in beyond:
+            for control in controls:
+                for length in (64, 128, 256):
+                    delta = "0.5,0.4,0.6" if length > 64 else "0,0,0"
+                    text += f"{encoding},{policy},64,{length},chunked{control},all,0,{length},{2 + length / 100},0.3,90,2.1,5,{delta}\n"
+                    for begin in range(0, length, 64):
+                        text += f"{encoding},{policy},64,{length},chunked{control},index,{begin},{begin + 64},{2 + begin / 100},0.3,9,,,,,\n"
+        return text
+
+    def test_extrapolation_has_a_line_for_each_policy_and_control(self):
+        file = self.lengths_file(self.lengths_of(controls=("", "+window32")))
+        curves = plot.read_lengths(file)
+        figure = plot.draw_extrapolation(curves)
+        left, right = figure.axes
+        labels = [text.get_text() for text in right.get_legend().get_texts()]
+        self.assertEqual(labels, ["absolute, clip", "absolute, clip+window32", "absolute, tile", "absolute, tile+window32",
+                                  "training length 64"])
+        self.assertEqual(left.get_lines()[0].get_xydata().tolist(), [[length, 2 + length / 100] for length in (64, 128, 256)])
+        self.assertEqual(right.get_lines()[0].get_xydata()[:, 0].tolist(), [32, 96, 160, 224])
+        plot.plt.close(figure)
+        code, out, _ = self.plot("extrapolation", file, "--value", "delta")
+        self.assertEqual((code, out.strip()), (0, file + "/extrapolation.png"))
+
+    def test_extrapolation_names_runs_of_one_encoding_by_their_folders(self):
+        files = [self.lengths_file(self.lengths_of("rope", ("",)), name) for name in ("first", "second")]
+        curves = [curve for file in files for curve in plot.read_lengths(file)]
+        plot.name_curves(curves)
+        self.assertEqual([curve.label for curve in curves], ["rope (first)", "rope (second)"])
+
+    def test_extrapolation_refuses_what_it_cannot_draw(self):
+        for i, (text, *expected) in enumerate([("", "no column 'encoding'"), (self.LENGTHS, "no rows in it"),
+                                               (self.LENGTHS + "rope,,64", "line 2", "3 cells, the header has 16"),
+                                               (self.lengths_of().replace("2.64", "two"), "column loss", "'two'")]):
+            with self.subTest(expected=expected):
+                code, _, err = self.plot("extrapolation", self.lengths_file(text, f"wrong{i}"))
+                self.assertEqual((code, err.count("\n")), (1, 1), err)
+                for part in [f"wrong{i}/length_extrapolation.csv", *expected]:
+                    self.assertIn(part, err)
+        self.assertIn("no such file", self.plot("extrapolation", self.folder.name + "/nothing.csv")[2])
+        code, _, err = self.plot("extrapolation", self.lengths_file(self.lengths_of()), "--scheme", "centred")
+        self.assertEqual((code, "no rows of the scheme centred" in err), (1, True))
+
 
 if __name__ == "__main__":
     unittest.main()

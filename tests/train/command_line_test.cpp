@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "data/synthetic.h"
 #include "tests/train/run_program.h"
 #include "train/safetensors.h"
 
@@ -30,6 +31,11 @@ const std::string tiny =
 class CommandLine : public testing::Test {
 protected:
     void SetUp() override { write_text(folder_ / "tiny.yaml", tiny); }
+    void write_english(const std::string& name, std::uint32_t first, std::uint32_t documents) const {
+        std::string text;
+        for (std::uint32_t n = first; n < first + documents; ++n) text += synthetic_document("english", 1, n) + "\n\n";
+        write_text(folder_ / name, text);
+    }
 
     ProgramResult run(const std::vector<std::string>& arguments, const std::string& input = {}) const {
         RunOptions options;
@@ -79,7 +85,7 @@ TEST_F(CommandLine, WrongCommandLinesExitWithTwo) {
     expect_error({"qqqq"}, 2, "known: train, evaluate");
     expect_error({"train"}, 2, "no configuration is named");
     expect_error({"train", "tiny.yaml", "--resum"}, 2, "--resum");
-    expect_error({"evaluate", "runs/x"}, 2, "--text");
+    expect_error({"evaluate"}, 2, "model is required");
     expect_error({"fill", "x"}, 2, "text is required");
     expect_error({"fill", "x", "[MASK]", "--top", "none"}, 2, "--top");
     expect_error({"tokenizer"}, 2, "subcommand is required");
@@ -295,23 +301,87 @@ TEST_F(CommandLine, TrainsEvaluatesAndFills) {
     std::string text;
     for (int i = 0; i < 40; ++i) text += "the dog that the children see is in the garden .\n\n";
     write_text(folder_ / "held out.txt", text);
-    const ProgramResult evaluated =
-        run({"evaluate", "runs/tiny", "--text", "held out.txt", "--lengths", "16,32", "--csv", "lengths.csv"});
+    const std::vector<std::string> evaluate = {"evaluate", "runs/tiny", "--text", "held out.txt"};
+    const auto with = [&](std::vector<std::string> more) {
+        more.insert(more.begin(), evaluate.begin(), evaluate.end());
+        return more;
+    };
+    const ProgramResult evaluated = run(with({"--lengths", "16,32", "--csv", "lengths.csv"}));
     ASSERT_EQ(evaluated.code, 0) << evaluated.err;
     const std::string csv = read_text(folder_ / "lengths.csv");
     EXPECT_EQ(csv.rfind("encoding,beyond,train_length,length,scheme,bucket,bucket_begin,bucket_end,loss,masked_"
-                        "accuracy,masked_tokens,"
-                        "loss_ci_low,loss_ci_high\nabsolute,error,32,16,chunked,all,0,16,",
+                        "accuracy,masked_tokens,loss_ci_low,loss_ci_high,delta,delta_ci_low,delta_ci_high\n"
+                        "absolute,error,32,16,chunked,all,0,16,",
                         0),
               0U)
         << csv;
-    EXPECT_EQ(lines_of(csv), 3) << csv;
-    EXPECT_EQ(run({"evaluate", "runs/tiny", "--text", "held out.txt", "--lengths", "16,32"}).out, evaluated.out);
-    expect_error({"evaluate", "runs/tiny", "--text", "held out.txt", "--lengths", "33"}, 2,
-                 "--lengths 33: the model takes 32 tokens at most");
+    EXPECT_TRUE(contains(csv, "\nabsolute,error,32,32,centred,all,0,32,")) << csv;
+    EXPECT_FALSE(fs::exists(folder_ / "runs/tiny/length_extrapolation.csv"));
+    ASSERT_EQ(run(with({"--lengths", "16,32"})).code, 0);
+    EXPECT_EQ(read_text(folder_ / "runs/tiny/length_extrapolation.csv"), csv);
+    const ProgramResult controlled = run(
+        with({"--lengths", "32,64", "--beyond", "clip,tile", "--window", "8", "--shift", "32", "--logn", "--boundary",
+              "none", "--samples", "3", "--schemes", "chunked", "--mask-probability", "0.3", "--csv", "controls.csv"}));
+    ASSERT_EQ(controlled.code, 0) << controlled.err;
+    const std::string controls = read_text(folder_ / "controls.csv");
+    for (const char* row : {"absolute,clip,32,64,chunked,all", "absolute,tile,32,64,chunked+window8,all",
+                            "absolute,tile,32,32,chunked+shift32,all", "absolute,clip,32,64,chunked+logn,all"})
+        EXPECT_TRUE(contains(controls, row)) << row;
+    EXPECT_FALSE(contains(controls, "centred"));
+    expect_error(with({"--lengths", "16,64", "--beyond", "error"}), 2,
+                 "--lengths 64: the model takes 32 tokens at most");
+    expect_error(with({"--lengths", "16,100000"}), 3, "less than one window of 100000 tokens");
+    expect_error(with({"--lengths", "16,16"}), 2, "16 twice");
+    expect_error(with({"--lengths", "7"}), 2, "--lengths");
+    expect_error(with({"--window", "8"}), 2, "--lengths");
+    expect_error(with({"--lengths", "16", "--boundary", "cls"}), 2, "--boundary");
+    expect_error({"evaluate", bert, "--text", "held out.txt"}, 3, "has no tokenizer");
     expect_error({"evaluate", "runs/tiny", "--text", "none.txt"}, 3, "none.txt");
+    expect_error({"evaluate", "runs/tiny"}, 2, "--text FILE is missing");
     expect_error({"evaluate", "runs/tiny", "--text", "held out.txt", "--csv", "no/folder.csv"}, 2,
                  "there is no folder");
+}
+
+TEST_F(CommandLine, AModelThatWasTrainedOnAProbeIsEvaluatedOnIt) {
+    write_text(folder_ / "order.yaml",
+               "data: {probe: {name: order, fillers: 4}, sequence_length: 8}\n"
+               "model: {layers: 1, hidden: 16, heads: 2, feed_forward: 32, position: t5_bias}\n"
+               "train: {steps: 2, batch_size: 4, evaluate_samples: 8}\n");
+    ASSERT_EQ(run({"train", "order.yaml"}).code, 0);
+    const ProgramResult evaluated =
+        run({"evaluate", "runs/order", "--lengths", "8,16", "--samples", "50", "--csv", "order.csv"});
+    ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+    EXPECT_TRUE(contains(evaluated.out, "probe order, trained at length 8")) << evaluated.out;
+    EXPECT_TRUE(contains(read_text(folder_ / "order.csv"), "\norder,,none,t5_bias,all,8,16,"));
+    expect_error({"evaluate", "runs/order", "--text", "a.txt"}, 2, "--text: runs/order was trained on a probe");
+    expect_error({"evaluate", "runs/order", "--lengths", "8", "--window", "4"}, 2, "--window");
+}
+
+// Cells of the last row of a CSV whose first cells these are.
+std::string cell_of(const std::string& csv, std::size_t row_begin, int column) {
+    std::size_t begin = row_begin;
+    for (int n = 0; n < column; ++n) begin = csv.find(',', begin) + 1;
+    return csv.substr(begin, csv.find_first_of(",\n", begin) - begin);
+}
+
+TEST_F(CommandLine, EvaluatesToTheLossThatTrainingReported) {
+    write_english("text.txt", 0, 30);
+    write_english("held.txt", 1000, 4);
+    for (const char* precision : {"float32", "bfloat16"}) {
+        const std::string name = std::string("run.name=") + precision;
+        const ProgramResult trained =
+            run({"train", "tiny.yaml", "--set", name, std::string("run.precision=") + precision, "data.synthetic=null",
+                 "data.train=[text.txt]", "data.valid=[held.txt]", "data.masking.unit=whole_word"});
+        ASSERT_EQ(trained.code, 0) << trained.err;
+        const std::string metrics = read_text(folder_ / "runs" / precision / "metrics.csv");
+        const std::string reported = cell_of(metrics, metrics.rfind('\n', metrics.rfind(",valid,")) + 1, 4);
+        const ProgramResult evaluated = run({"evaluate", path(std::string("runs/") + precision + "/latest"), "--text",
+                                             "held.txt", "--csv", "validation.csv"});
+        ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+        EXPECT_TRUE(contains(evaluated.out, "loss " + reported + " nats")) << reported << "\n" << evaluated.out;
+        const std::string csv = read_text(folder_ / "validation.csv");
+        EXPECT_TRUE(contains(csv, ",validation,all,0,32," + reported + ",")) << csv;
+    }
 }
 
 }  // namespace

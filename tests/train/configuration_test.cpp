@@ -428,8 +428,8 @@ TEST(Configuration, EveryKeyIsWrittenAndExplained) {
     const std::string written = write_configuration(settings);
     for (const ConfigurationKey& key : configuration_keys(settings)) {
         EXPECT_FALSE(key.help.empty()) << key.path;
-        const bool elsewhere =
-            key.section() == "data.synthetic" || key.path == "data.tokenizer.path" || key.path == "train.init_from";
+        const bool elsewhere = key.section() == "data.synthetic" || key.path == "data.probe" ||
+                               key.path == "data.tokenizer.path" || key.path == "train.init_from";
         if (elsewhere) continue;
         EXPECT_NE(written.find(key.name() + ":"), std::string::npos) << key.path;
     }
@@ -536,6 +536,22 @@ TEST_F(InitialModel, RefusesSettingsOfATokenizerThatIsNotTrained) {
         error_of("data: {train: [a], valid: [b], tokenizer: {type: bytes}}\ntrain: {init_from: '" +
                  folder_.path().string() + "'}\n");
     EXPECT_NE(message.find("data.tokenizer.type has no effect beside train.init_from"), std::string::npos) << message;
+}
+
+TEST(Configuration, AttentionCanBeWindowedAndScaledByTheTrainingLength) {
+    const Settings settings = read(data + "model: {attention: {window: 16, logn: true}}\n");
+    EXPECT_EQ(settings.model.attention.window, 16);
+    EXPECT_TRUE(settings.model.attention.logn);
+    EXPECT_EQ(settings.model.train_length, settings.data.sequence_length);
+    const Settings again = parse_configuration(write_configuration(settings), "config.yaml");
+    EXPECT_EQ(again.model.attention.window, 16);
+    EXPECT_TRUE(again.model.attention.logn);
+    const std::string message = error_of(data + "model: {attention: {windw: 16}}\n");
+    EXPECT_NE(message.find("model.attention.window"), std::string::npos) << message;
+}
+
+TEST_F(InitialModel, AWindowMayBeChosenAnew) {
+    EXPECT_EQ(read(yaml_ + "model: {attention: {window: 16}}\n").model.attention.window, 16);
 }
 
 TEST(Configuration, WrittenDebertaReadsBackTheSame) {

@@ -107,7 +107,7 @@ protected:
 };
 std::string name_of_case(const ::testing::TestParamInfo<const char*>& info) { return info.param; }
 
-const char* const bert_cases[] = {"bert_absolute", "bert_relative_key", "bert_relative_key_query"};
+const char* const bert_cases[] = {"bert_absolute", "bert_relative_key", "bert_relative_key_query", "bert_t5_bias"};
 INSTANTIATE_TEST_SUITE_P(Bert, Parity, ::testing::ValuesIn(bert_cases), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Deberta, Parity,
                          ::testing::Values("deberta_c2p_p2c", "deberta_c2p", "deberta_p2c", "deberta_no_terms",

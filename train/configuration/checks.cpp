@@ -7,8 +7,11 @@
 
 #include <fmt/format.h>
 
+#include "data/error.h"
+#include "data/probes/probe_batches.h"
 #include "model/error.h"
 #include "model/position/position_encoding.h"
+#include "train/configuration/schema.h"
 #include "train/configuration/values.h"
 
 namespace locus {
@@ -42,8 +45,29 @@ void complete_run(const Check& check, const std::string& stem) {
     if (check.given.usable({"run.device"}) && run.device == "auto") run.device = "cpu";
 }
 
+/// A probe brings everything of its own, and stands without [CLS] and [SEP] unless they are asked for.
+void complete_probe(const Check& check) {
+    DataSettings& data = check.settings.data;
+    for (const auto& [path, place] : check.given.places) {
+        const bool synthetic = path == "data.synthetic" && data.synthetic.enabled;
+        if (!is_text_key(path) && !synthetic) continue;
+        check.mistakes.add(place, fmt::format("{} and data.probe are both given; a probe makes its own sequences, "
+                                              "words and targets, so remove one of them",
+                                              path));
+    }
+    if (!check.given.has("data.boundary")) data.boundary = "none";
+    data.probe.train_length = probe_length(data);
+    if (!check.given.usable({"data.probe", "data.sequence_length", "data.boundary"})) return;
+    try {
+        check_probe(data.probe, data.probe.train_length);
+    } catch (const DataError& error) {
+        check.tell({"data.probe", "data.sequence_length"}, error.what());
+    }
+}
+
 void check_corpus(const Check& check) {
     const DataSettings& data = check.settings.data;
+    if (check.given.has("data.probe")) return complete_probe(check);
     if (!check.given.usable({"data.train", "data.valid"})) return;
     const bool synthetic = data.synthetic.enabled, files = !data.train.empty(), valid = !data.valid.empty();
     if (synthetic && (files || valid)) {
@@ -60,7 +84,8 @@ void check_corpus(const Check& check) {
     }
     if (!synthetic && !files) {
         check.tell({"data.train", "data.synthetic", "data"},
-                   "data: neither data.train (a list of files) nor data.synthetic ({} for its defaults) is given");
+                   "data: neither data.train (a list of files) nor data.synthetic ({} for its defaults) nor data.probe "
+                   "is given");
     }
 }
 
@@ -239,6 +264,7 @@ void check_and_complete(Settings& settings, const std::string& stem, const Given
     check_masking(check);
     check_shape(check);
     complete_architecture(check);
+    settings.model.train_length = settings.data.sequence_length;
     check_decoder(check);
     check_positions(check);
     complete_schedule(check);

@@ -17,6 +17,9 @@ namespace {
 
 bool is_model_key(const ConfigurationKey& key) { return key.path.rfind("model.", 0) == 0; }
 
+/// Whole numbers that are no size of a tensor may be chosen anew.
+bool decides_shapes(const ConfigurationKey& key) { return key.path != "model.attention.window"; }
+
 ModelSettings settings_of_model(const std::string& model) {
     const std::filesystem::path file = resolve_model_folder(model) / "config.json";
     std::ifstream stream(file, std::ios::binary);
@@ -68,7 +71,7 @@ void adopt_initial_model(Settings& settings, const GivenKeys& given, Mistakes& m
         if (!is_model_key(keys[i])) continue;
         Adopt adopt{given.has(keys[i].path)};
         std::visit(adopt, keys[i].target, their_keys[i].target);
-        if (adopt.agrees) continue;
+        if (adopt.agrees || !decides_shapes(keys[i])) continue;
         mistakes.add(
             given.place({keys[i].path.c_str()}),
             fmt::format(

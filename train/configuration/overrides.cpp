@@ -17,16 +17,22 @@ YamlEntry& child(YamlNode& mapping, const std::string& key, const Place& place) 
     return mapping.entries.back();
 }
 
-/// Makes a mapping of a value that is left out, and of `position: absolute`, whose options may be overridden too.
+/// The key that a plain name stands for: `position: absolute` is `position: {encoding: absolute}`. Empty: it stands for none.
+std::string key_of_name(const std::string& path) {
+    if (path == "model.position") return "encoding";
+    return path == "data.probe" ? "name" : "";
+}
+
+/// Makes a mapping of a value that is left out, and of a plain name, whose options may be overridden too.
 bool become_mapping(YamlNode& node, const std::string& path) {
     if (node.kind == YamlNode::Kind::null) node.kind = YamlNode::Kind::mapping;
-    if (node.kind == YamlNode::Kind::scalar && path == "model.position") {
+    if (node.kind == YamlNode::Kind::scalar && !key_of_name(path).empty()) {
         YamlNode name = std::move(node);
         node = YamlNode();
         node.kind = YamlNode::Kind::mapping;
         node.place = name.place;
         const Place place = name.place;
-        node.entries.push_back({"encoding", place, std::move(name)});
+        node.entries.push_back({key_of_name(path), place, std::move(name)});
     }
     return node.kind == YamlNode::Kind::mapping;
 }

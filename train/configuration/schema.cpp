@@ -56,6 +56,7 @@ void add_data(Keys& keys, DataSettings& data) {
         {"data.synthetic.language", &data.synthetic.language, one_of({"english", "chinese"}), "of the generator"});
     keys.push_back({"data.synthetic.megabytes", &data.synthetic.megabytes, between(1, 100'000), "of training text"});
     keys.push_back({"data.synthetic.seed", &data.synthetic.seed, between(0, uint32_max), "of the generator"});
+    keys.push_back({"data.probe", &data.probe, any(), "a synthetic probe with its options, instead of text"});
     keys.push_back({"data.field", &data.field, any(), "of .jsonl: where the text stands"});
     keys.push_back(
         {"data.invalid_utf8", &data.invalid_utf8, one_of({"error", "replace", "skip_line"}), "what to do with it"});
@@ -102,6 +103,10 @@ void add_model(Keys& keys, ModelSettings& model) {
                     "taps over the embeddings, beside the first block, odd; 0: none"});
     keys.push_back({"model.convolution.activation", &model.convolution.activation, one_of({"tanh", "gelu"}),
                     "of the convolution"});
+    keys.push_back({"model.attention.window", &model.attention.window, between(0, 1'048'576),
+                    "a token sees those at most this far away; 0: all"});
+    keys.push_back({"model.attention.logn", &model.attention.logn, any(),
+                    "scores times log n / log data.sequence_length, n the length of the sequence"});
 }
 
 void add_train(Keys& keys, TrainSettings& train) {
@@ -152,6 +157,14 @@ std::string Allowed::to_string() const {
     const std::string upper = fmt::format("{} {}", high_excluded ? "below" : "at most", write_number(high));
     if (has_low && has_high) return lower + " and " + upper;
     return has_low ? lower : has_high ? upper : "any number";
+}
+
+bool is_text_key(const std::string& path) {
+    for (const char* key : {"data.train", "data.valid", "data.field", "data.invalid_utf8", "data.encoding"})
+        if (path == key) return true;
+    for (const char* section : {"data.tokenizer.", "data.masking."})
+        if (path.rfind(section, 0) == 0) return true;
+    return false;
 }
 
 std::vector<ConfigurationKey> configuration_keys(Settings& settings) {

@@ -20,7 +20,7 @@ struct NumberPair {
 
 /// The setting that a key fills; its type is the key's type.
 using KeyTarget = std::variant<std::string*, bool*, std::int64_t*, std::uint32_t*, double*, NumberPair,
-                               std::vector<std::string>*, std::vector<PositionSettings>*>;
+                               std::vector<std::string>*, std::vector<PositionSettings>*, ProbeSettings*>;
 
 /// What a value may be.
 struct Allowed {
@@ -43,6 +43,9 @@ struct ConfigurationKey {
     std::string section() const { return path.substr(0, path.rfind('.')); }
     std::string name() const { return path.substr(path.rfind('.') + 1); }
 };
+
+/// Whether a key says how text is read, cut into tokens or masked: of no use to a probe.
+bool is_text_key(const std::string& path);
 
 /// The table, bound to `settings`. In the order of writing: the keys of a section stand together.
 std::vector<ConfigurationKey> configuration_keys(Settings& settings);

@@ -12,7 +12,9 @@ namespace {
 
 /// Keys whose presence would mean something else than the settings say.
 bool is_written(const ConfigurationKey& key, const Settings& settings) {
-    const bool synthetic = settings.data.synthetic.enabled;
+    const bool synthetic = settings.data.synthetic.enabled, probe = !settings.data.probe.name.empty();
+    if (key.path == "data.probe") return probe;
+    if (probe && is_text_key(key.path)) return false;
     if (key.section() == "data.synthetic") return synthetic;
     if (key.path == "data.train" || key.path == "data.valid") return !synthetic;
     if (key.path == "data.tokenizer.path") return !settings.data.tokenizer.path.empty();
@@ -38,6 +40,28 @@ void write_position(YAML::Emitter& out, const PositionSettings& position) {
     out << YAML::EndMap;
 }
 
+void write_probe_option(YAML::Emitter& out, const ProbeOptionValue& value) {
+    if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+        out << std::to_string(*integer);
+    } else if (const auto* text = std::get_if<std::string>(&value)) {
+        out << *text;
+    } else {
+        out << YAML::Flow << YAML::BeginSeq;
+        for (const std::int64_t number : std::get<std::vector<std::int64_t>>(value)) out << std::to_string(number);
+        out << YAML::EndSeq;
+    }
+}
+
+void write_probe(YAML::Emitter& out, const ProbeSettings& probe) {
+    out << YAML::BeginMap << YAML::Key << "name" << YAML::Value << probe.name;
+    out << YAML::Key << "seed" << YAML::Value << std::to_string(probe.seed);
+    for (const auto& [name, value] : probe.options) {
+        out << YAML::Key << name << YAML::Value;
+        write_probe_option(out, value);
+    }
+    out << YAML::EndMap;
+}
+
 struct ValueWriter {
     YAML::Emitter& out;
 
@@ -54,6 +78,7 @@ struct ValueWriter {
         for (const std::string& text : *texts) out << text;
         out << YAML::EndSeq;
     }
+    void operator()(const ProbeSettings* probe) const { write_probe(out, *probe); }
     void operator()(const std::vector<PositionSettings>* positions) const {
         if (positions->size() == 1) return write_position(out, positions->front());
         out << YAML::BeginSeq;
@@ -95,7 +120,8 @@ std::string write_configuration(const Settings& settings) {
         move_to_section(out, open, split(key.section()));
         out << YAML::Key << key.name() << YAML::Value;
         std::visit(ValueWriter{out}, key.target);
-        const bool one_line = !std::holds_alternative<std::vector<PositionSettings>*>(key.target);
+        const bool one_line = !std::holds_alternative<std::vector<PositionSettings>*>(key.target) &&
+                              !std::holds_alternative<ProbeSettings*>(key.target);
         if (one_line) out << YAML::Comment(key.help);
     }
     move_to_section(out, open, {});
