@@ -4,6 +4,7 @@
 
 #include "kernels/random.h"
 #include "model/error.h"
+#include "model/forward_visitor.h"
 
 namespace locus {
 namespace {
@@ -170,7 +171,11 @@ Var MaskedLanguageModel::embeddings(Tape& tape, const ModelInput& input, const R
         }
         x = embedding(tape, {words, {.table = tape.parameter(*token_type_), .ids = types}});
     }
-    for (const auto& encoding : encodings_) x = encoding->embed(tape, x, input);
+    for (std::size_t n = 0; n < encodings_.size(); ++n) {
+        const Var before = x;
+        x = encodings_[n]->embed(tape, x, input);
+        if (mode.visitor != nullptr && mode.visitor->embedded) mode.visitor->embedded(n, before.value(), x.value());
+    }
     if (embedding_projection_ != nullptr) x = linear(tape, x, tape.parameter(*embedding_projection_));
     x = layer_norm(tape, x, {}, tape.parameter(*embedding_gamma_), tape.parameter(*embedding_beta_),
                    settings_.layer_norm_epsilon);

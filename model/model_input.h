@@ -20,11 +20,14 @@ struct MaskedTargets {
     Tensor rows, ids;
 };
 
+struct ForwardVisitor;
+
 /// How to run: dropout is drawn from (seed, step) in training and off otherwise.
 struct RunMode {
     bool training = false;
     std::uint32_t seed = 0;
     std::uint32_t step = 0;
+    const ForwardVisitor* visitor = nullptr;  // looks on (forward_visitor.h)
 };
 
 }  // namespace locus

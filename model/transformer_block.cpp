@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/random.h"
+#include "model/forward_visitor.h"
 
 namespace locus {
 namespace {
@@ -17,6 +18,16 @@ Tensor log_length_factors(Tape& tape, const Tensor& offsets, std::int64_t train_
         factors.as<double>()[s] = std::log(length) / std::log(static_cast<double>(train_length));
     }
     return factors;
+}
+
+// Notes that encoding `number` is the one that added what is new in `score`.
+void note_new_terms(ComputedAttention& computed, const AttentionScore& score, std::size_t number) {
+    const auto count = [](const auto& places, auto is_taken) {
+        return static_cast<std::size_t>(std::count_if(places.begin(), places.end(), is_taken));
+    };
+    computed.bias_encodings.resize(count(score.biases, [](const Var& bias) { return bool(bias); }), number);
+    computed.channel_encodings.resize(count(score.channels, [](const ChannelTerm& one) { return bool(one.query); }),
+                                      number);
 }
 
 }  // namespace
@@ -101,30 +112,33 @@ Dropout TransformerBlock::dropout_at(Site site, std::int64_t pass, const RunMode
 
 Var TransformerBlock::self_attend(Tape& tape, Var x, const ModelInput& input, const RunMode& mode) const {
     const std::int64_t hidden = settings_.hidden;
-    Var qkv = linear(tape, x, tape.parameter(joint_weight_), joint_bias(tape));
+    const Var projected = linear(tape, x, tape.parameter(joint_weight_), joint_bias(tape));
+    Var qkv = projected;
     for (const auto& encoding : encodings_) qkv = encoding->rotate(tape, qkv, 2 * hidden, input.rows.positions, input);
     const BlockRows query = {.x = x, .rows = input.rows, .dropout_rows = input.dropout_rows};
-    return finish(tape, {qkv, 0}, {qkv, hidden}, {qkv, 2 * hidden}, query, input, 0, mode);
+    const Projections projections = {{qkv, 0}, {qkv, hidden}, {qkv, 2 * hidden}, {projected, 0}, {projected, hidden}};
+    return finish(tape, attend(tape, projections, query, input, 0, mode), query, 0, mode);
 }
 
 Var TransformerBlock::attend_to(Tape& tape, const BlockRows& query, Var source, const ModelInput& input,
                                 std::int64_t pass, const RunMode& mode) const {
     const std::int64_t hidden = settings_.hidden;
-    Var q = linear(tape, query.x, tape.parameter(query_weight_), tape.parameter(*query_bias_));
-    Var key_value = linear(tape, source, tape.parameter(key_value_weight_), key_value_bias(tape));
+    const Var projected_q = linear(tape, query.x, tape.parameter(query_weight_), tape.parameter(*query_bias_));
+    const Var projected_k = linear(tape, source, tape.parameter(key_value_weight_), key_value_bias(tape));
+    Var q = projected_q, key_value = projected_k;
     for (const auto& encoding : encodings_) {
         q = encoding->rotate(tape, q, hidden, query.rows.positions, input);
         key_value = encoding->rotate(tape, key_value, hidden, input.rows.positions, input);
     }
-    return finish(tape, {q, 0}, {key_value, 0}, {key_value, hidden}, query, input, pass, mode);
+    const Projections projections = {{q, 0}, {key_value, 0}, {key_value, hidden}, {projected_q, 0}, {projected_k, 0}};
+    return finish(tape, attend(tape, projections, query, input, pass, mode), query, pass, mode);
 }
 
-Var TransformerBlock::finish(Tape& tape, const HeadColumns& q, const HeadColumns& k, const HeadColumns& value,
-                             const BlockRows& query, const ModelInput& input, std::int64_t pass,
-                             const RunMode& mode) const {
-    const std::int64_t head_dim = settings_.hidden / settings_.heads;
+Var TransformerBlock::attend(Tape& tape, const Projections& projections, const BlockRows& query,
+                             const ModelInput& input, std::int64_t pass, const RunMode& mode) const {
+    const std::int64_t heads = settings_.heads, head_dim = settings_.hidden / heads;
     AttentionScore score;
-    score.dtype = q.source.value().dtype;
+    score.dtype = projections.q.source.value().dtype;
     score.scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
     const LayerContext place = {.number = number_,
                                 .query_weight = &query_weight_,
@@ -133,12 +147,27 @@ Var TransformerBlock::finish(Tape& tape, const HeadColumns& q, const HeadColumns
                                 .key_bias = key_bias_,
                                 .table_dropout = dropout_at(Site::position_table, pass, mode),
                                 .queries = query.rows};
-    for (const auto& encoding : encodings_) encoding->relate(tape, place, input, score);
+    ComputedAttention computed = {.layer = number_, .pass = pass};
+    for (std::size_t n = 0; n < encodings_.size(); ++n) {
+        encodings_[n]->relate(tape, place, input, score);
+        if (mode.visitor != nullptr) note_new_terms(computed, score, n);
+    }
     score.window = settings_.attention.window;
     if (settings_.attention.logn)
         score.sequence_scale = log_length_factors(tape, input.rows.offsets, settings_.train_length);
-    const Var context = attention(tape, q, k, value, settings_.heads, head_dim, query.rows, input.rows, score,
-                                  dropout_at(Site::attention, pass, mode), query.dropout_rows);
+    const Var context = attention(tape, projections.q, projections.k, projections.value, heads, head_dim, query.rows,
+                                  input.rows, score, dropout_at(Site::attention, pass, mode), query.dropout_rows,
+                                  mode.visitor != nullptr ? &computed.forward : nullptr);
+    if (mode.visitor != nullptr && mode.visitor->attended) {
+        computed.unrotated_q = projections.unrotated_q.as_heads(heads, head_dim);
+        computed.unrotated_k = projections.unrotated_k.as_heads(heads, head_dim);
+        mode.visitor->attended(computed);
+    }
+    return context;
+}
+
+Var TransformerBlock::finish(Tape& tape, Var context, const BlockRows& query, std::int64_t pass,
+                             const RunMode& mode) const {
     const Var projected =
         linear(tape, context, tape.parameter(*attention_output_weight_), tape.parameter(*attention_output_bias_));
     const Var a =

@@ -53,8 +53,13 @@ private:
     void declare_projections(Parameters& parameters, const std::string& prefix);
     Var joint_bias(Tape& tape) const;
     Var key_value_bias(Tape& tape) const;
-    Var finish(Tape& tape, const HeadColumns& q, const HeadColumns& k, const HeadColumns& value, const BlockRows& query,
-               const ModelInput& input, std::int64_t pass, const RunMode& mode) const;
+    // What attention reads; queries and keys also as they were before the encodings rotated them.
+    struct Projections {
+        HeadColumns q, k, value, unrotated_q, unrotated_k;
+    };
+    Var attend(Tape& tape, const Projections& projections, const BlockRows& query, const ModelInput& input,
+               std::int64_t pass, const RunMode& mode) const;
+    Var finish(Tape& tape, Var context, const BlockRows& query, std::int64_t pass, const RunMode& mode) const;
     Var feed_forward(Tape& tape, Var x, const DropoutRows& rows, std::int64_t pass, const RunMode& mode) const;
     Dropout dropout_at(Site site, std::int64_t pass, const RunMode& mode) const;
 

@@ -50,9 +50,9 @@ def philox(seed, stream, counter):
 
 # ---- vectors by position -----------------------------------------------------------------------------------------------------------------
 
-def learned_rows(model, option, batch):
+def learned_rows(model, option, batch, name="position_embeddings"):
     """A row of the learned table for each token, and `beyond` past its end: [B, S, columns]."""
-    table, i = model["embeddings.position_embeddings.weight"], torch.arange(batch.longest)
+    table, i = model[f"embeddings.{name}.weight"], torch.arange(batch.longest)
     n, a = len(table), option["hier_alpha"]
     if batch.longest > n:
         match option["beyond"]:
@@ -100,7 +100,7 @@ def sinusoidal(model, option, x, batch):
 
 def hybrid(model, option, x, batch):
     fixed = option["scale"] * waves(batch.positions, x.shape[-1] // 2, option["base"])
-    return x + torch.cat([fixed.to(x.dtype), learned_rows(model, option, batch)], dim=-1)
+    return x + torch.cat([fixed.to(x.dtype), learned_rows(model, option, batch, "position_embeddings.learned")], dim=-1)
 
 
 def scalar(model, option, x, batch):

@@ -12,6 +12,7 @@
 #include "kernels/memory.h"
 #include "train/batch_tensors.h"
 #include "train/commands.h"
+#include "train/encoded_text.h"
 #include "train/error.h"
 #include "train/run_settings.h"
 #include "train/threads.h"
@@ -25,21 +26,6 @@ struct Candidate {
     std::int32_t token;
     double probability;
 };
-
-/// The text as one sequence; masked_rows are its [MASK] tokens.
-TokenBatch encode_text(const std::string& text, const Tokenizer& tokenizer, bool cls_sep) {
-    const SpecialTokens& special = tokenizer.special();
-    TokenBatch batch;
-    if (cls_sep) batch.ids.push_back(special.cls);
-    tokenizer.encode_with_specials(text, batch.ids);
-    if (cls_sep) batch.ids.push_back(special.sep);
-    batch.offsets = {0, static_cast<std::int32_t>(batch.ids.size())};
-    for (std::size_t row = 0; row < batch.ids.size(); ++row) {
-        if (batch.ids[row] == special.mask) batch.masked_rows.push_back(static_cast<std::int32_t>(row));
-    }
-    batch.targets.assign(batch.masked_rows.size(), special.mask);
-    return batch;
-}
 
 /// The `top` largest of a row of logits, as probabilities; equals in the order of their ids.
 std::vector<Candidate> best_candidates(const float* logits, std::int64_t vocabulary, std::int64_t top) {
@@ -100,7 +86,7 @@ int run_fill(const FillCommand& command) {
     use_threads(command.threads);
     const LoadedModel loaded = load_model(command.model);
     const Tokenizer& tokenizer = tokenizer_of(loaded);
-    const bool cls_sep = settings_of_run(loaded.folder).value_or(Settings()).data.boundary == "cls_sep";
+    const bool cls_sep = uses_cls_sep(loaded);
     const TokenBatch batch = encode_text(command.text, tokenizer, cls_sep);
     if (batch.masked() == 0) {
         throw ConfigurationError(fmt::format("the text has no {0}: write {0} where a word is to be found",

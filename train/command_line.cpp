@@ -20,12 +20,14 @@ struct Request {
     TrainCommand train;
     EvaluateCommand evaluate;
     FillCommand fill;
+    ExplainCommand explain;
     ForwardCommand forward;
     TokenizerTrainCommand tokenizer_train;
     TokenizerEncodeCommand tokenizer_encode;
     TokenizerDecodeCommand tokenizer_decode;
     InfoCommand info;
     BenchCommand bench;
+    CompareCommand compare;
     std::function<int()> run;
 };
 
@@ -137,6 +139,30 @@ void add_fill(CLI::App& app, Request& request) {
     command->final_callback([&] { request.run = [&] { return run_fill(fill); }; });
 }
 
+void add_explain(CLI::App& app, Request& request) {
+    CLI::App* command =
+        add_command(app, "explain", "The terms of the attention score, as numbers; --toy: on four tokens, by hand",
+                    "  locus explain runs/quickstart \"a new [MASK] opened .\" --layer 0 --head 1\n"
+                    "  locus explain runs/quickstart \"a new store opened .\" --query store --csv terms.csv\n"
+                    "  locus explain --toy disentangled");
+    ExplainCommand& explain = request.explain;
+    command->add_option("model", explain.model, "Run, checkpoint or Hugging Face folder")->type_name("MODEL");
+    command->add_option("text", explain.text, "Text; [MASK] may be in it")->type_name("TEXT");
+    command->add_option("--layer", explain.layer, "From 0; default: the last");
+    command->add_option("--head", explain.head, "From 0");
+    command->add_option("--query", explain.query,
+                        "Whose scores to print: a number or a token; default: the first [MASK], else the middle");
+    command->add_option("--csv", explain.csv, "Write every term of every query and key here")->type_name("FILE");
+    CLI::Option* const toy =
+        command->add_option("--toy", explain.encoding, "An encoding worked through on four tokens");
+    toy->expected(0, 1)->type_name("[ENCODING]");
+    add_threads(*command, explain.threads);
+    command->final_callback([&, toy] {
+        explain.toy = toy->count() > 0;
+        request.run = [&] { return run_explain(explain); };
+    });
+}
+
 void add_forward(CLI::App& app, Request& request) {
     CLI::App* command =
         add_command(app, "forward", "Logits and hidden states of given token ids, for comparison with other programs",
@@ -244,6 +270,26 @@ void add_bench(CLI::App& app, Request& request) {
     });
 }
 
+void add_compare(CLI::App& app, Request& request) {
+    CLI::App* command = add_command(
+        app, "compare", "Train several models with several seeds on the same data, and put the figures into tables",
+        "  locus compare configs/compare/quick.yaml\n"
+        "  locus compare configs/compare/quick.yaml --budget 50m --dry-run\n"
+        "The same command goes on with a comparison that was stopped.");
+    CompareCommand& compare = request.compare;
+    command->add_option("config", compare.configuration, "Comparison, a YAML file")->type_name("CONFIG");
+    command
+        ->add_option("--budget", compare.budget, "Choose the steps so that all of it takes this long: 50m, 90s, 1h30m")
+        ->type_name("TIME");
+    command->add_flag("--dry-run", compare.dry_run,
+                      "Print the plan, train nothing (with --budget the speed is measured)");
+    add_overrides(*command, compare.overrides);
+    command->final_callback([&] {
+        return_positional(compare.overrides, compare.configuration, "locus compare CONFIG [--budget 50m]");
+        request.run = [&] { return run_compare(compare); };
+    });
+}
+
 void add_commands(CLI::App& app, Request& request) {
     app.set_version_flag("--version", fmt::format("locus {}", version));
     app.require_subcommand(1);
@@ -258,10 +304,12 @@ void add_commands(CLI::App& app, Request& request) {
     add_train(app, request);
     add_evaluate(app, request);
     add_fill(app, request);
+    add_explain(app, request);
     add_forward(app, request);
     add_tokenizer(app, request);
     add_info(app, request);
     add_bench(app, request);
+    add_compare(app, request);
 }
 
 /// The parser would call a misspelt command an unexpected argument.

@@ -3,6 +3,7 @@
 // the other. Each returns an exit code and throws the errors of error.h.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,19 @@ struct FillCommand {
     std::int64_t threads = 0;
 };
 int run_fill(const FillCommand& command);
+
+/// locus explain MODEL TEXT [--layer L] [--head H] [--query TOKEN] [--csv OUT], or locus explain --toy [ENCODING]
+struct ExplainCommand {
+    std::string model, text;
+    std::optional<std::int64_t> layer;  // absent: the last
+    std::int64_t head = 0;
+    std::string query;  // a row of the text or a token; empty: the first [MASK], else the middle
+    std::string csv;
+    bool toy = false;      // a worked example instead of a model
+    std::string encoding;  // of the example; empty: the default one
+    std::int64_t threads = 0;
+};
+int run_explain(const ExplainCommand& command);
 
 /// locus forward MODEL --input IN.safetensors --output OUT.safetensors
 struct ForwardCommand {
@@ -101,5 +115,14 @@ struct BenchCommand {
     bool json = false;
 };
 int run_bench(const BenchCommand& command);
+
+/// locus compare CONFIG [--budget 50m] [--set key=value ...] [--dry-run]
+struct CompareCommand {
+    std::string configuration;
+    std::vector<std::string> overrides;
+    std::string budget;    // a duration; empty: that of an earlier session, else none
+    bool dry_run = false;  // prints the plan, trains nothing
+};
+int run_compare(const CompareCommand& command);
 
 }  // namespace locus

@@ -1,7 +1,6 @@
 #include "train/configuration.h"
 
 #include <cerrno>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -15,6 +14,7 @@
 #include "train/configuration/position_reader.h"
 #include "train/configuration/probe_reader.h"
 #include "train/configuration/schema.h"
+#include "train/configuration/settings_of_tree.h"
 #include "train/configuration/unknown_key.h"
 #include "train/configuration/values.h"
 #include "train/configuration/yaml_tree.h"
@@ -23,12 +23,6 @@
 namespace locus {
 
 namespace {
-
-std::string expand_home(const std::string& path) {
-    const char* home = std::getenv("HOME");
-    const bool applies = home != nullptr && !path.empty() && path[0] == '~' && (path.size() == 1 || path[1] == '/');
-    return applies ? home + path.substr(1) : path;
-}
 
 std::string check_range(double value, const Allowed& allowed) {
     if (allowed.contains(value)) return {};
@@ -188,7 +182,9 @@ private:
     Mistakes& mistakes_;
 };
 
-std::string read_file(const std::filesystem::path& file) {
+}  // namespace
+
+std::string read_configuration_file(const std::filesystem::path& file) {
     if (std::filesystem::is_directory(file)) {
         throw ConfigurationError(fmt::format("{}: is a folder, and a configuration is a YAML file", file.string()));
     }
@@ -200,7 +196,17 @@ std::string read_file(const std::filesystem::path& file) {
     return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-}  // namespace
+Settings settings_of_tree(const YamlNode& root, const std::string& name, Mistakes& mistakes) {
+    Settings settings;
+    GivenKeys given;
+    given.whole = {name, 0, 0};
+    SettingsReader(settings, given, mistakes).read_section(root, {});
+    if (root.kind != YamlNode::Kind::mapping) mistakes.raise();  // all else would follow from that
+    if (mistakes.empty()) adopt_initial_model(settings, given, mistakes);
+    check_and_complete(settings, std::filesystem::path(name).stem().string(), given, mistakes);
+    mistakes.raise();
+    return settings;
+}
 
 Settings parse_configuration(const std::string& yaml, const std::string& name,
                              const std::vector<std::string>& overrides) {
@@ -213,19 +219,11 @@ Settings parse_configuration(const std::string& yaml, const std::string& name,
         mistakes.raise();
     }
     apply_overrides(overrides, root, mistakes);
-    Settings settings;
-    GivenKeys given;
-    given.whole = {name, 0, 0};
-    SettingsReader(settings, given, mistakes).read_section(root, {});
-    if (root.kind != YamlNode::Kind::mapping) mistakes.raise();  // all else would follow from that
-    if (mistakes.empty()) adopt_initial_model(settings, given, mistakes);
-    check_and_complete(settings, std::filesystem::path(name).stem().string(), given, mistakes);
-    mistakes.raise();
-    return settings;
+    return settings_of_tree(root, name, mistakes);
 }
 
 Settings read_configuration(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-    return parse_configuration(read_file(file), file.string(), overrides);
+    return parse_configuration(read_configuration_file(file), file.string(), overrides);
 }
 
 }  // namespace locus

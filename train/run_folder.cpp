@@ -46,8 +46,8 @@ bool may_end_elsewhere(const ScheduleSettings& schedule, std::int64_t checkpoint
     return schedule.type == "constant" || schedule.type == "inverse_sqrt";
 }
 
-std::string describe(const std::string& key, const std::string& then, const std::string& now,
-                     const Settings& settings) {
+std::string describe(const ConfigurationDifference& difference, const Settings& settings) {
+    const auto& [key, then, now] = difference;
     std::string text = fmt::format("\n  {}: {} in the checkpoint, {} now", key, then, now);
     if (key == "train.steps")
         text += fmt::format(
@@ -78,23 +78,31 @@ std::string fixed_configuration(const Settings& settings) {
     return write_configuration(fixed);
 }
 
-void check_same_configuration(const Settings& settings, const TrainerState& checkpoint) {
-    const std::map<std::string, std::string> then = leaves_of(checkpoint.configuration);
-    const std::map<std::string, std::string> now = leaves_of(fixed_configuration(settings));
+std::vector<ConfigurationDifference> configuration_differences(const std::string& then, const std::string& now) {
+    const std::map<std::string, std::string> old_leaves = leaves_of(then), new_leaves = leaves_of(now);
     std::set<std::string> keys;
-    for (const auto& [key, value] : then) keys.insert(key);
-    for (const auto& [key, value] : now) keys.insert(key);
+    for (const auto& [key, value] : old_leaves) keys.insert(key);
+    for (const auto& [key, value] : new_leaves) keys.insert(key);
     const auto value_in = [](const std::map<std::string, std::string>& leaves, const std::string& key) {
         const auto found = leaves.find(key);
         return found == leaves.end() ? std::string("not set") : found->second;
     };
-    std::string differences;
+    std::vector<ConfigurationDifference> differences;
     for (const std::string& key : keys) {
-        if (value_in(then, key) == value_in(now, key)) continue;
-        if (key == "train.steps" && may_end_elsewhere(settings.train.schedule, checkpoint.step,
-                                                      std::stoll(value_in(then, key)), settings.train.steps))
+        if (value_in(old_leaves, key) != value_in(new_leaves, key))
+            differences.push_back({key, value_in(old_leaves, key), value_in(new_leaves, key)});
+    }
+    return differences;
+}
+
+void check_same_configuration(const Settings& settings, const TrainerState& checkpoint) {
+    std::string differences;
+    for (const ConfigurationDifference& difference :
+         configuration_differences(checkpoint.configuration, fixed_configuration(settings))) {
+        if (difference.key == "train.steps" && may_end_elsewhere(settings.train.schedule, checkpoint.step,
+                                                                 std::stoll(difference.then), settings.train.steps))
             continue;
-        differences += describe(key, value_in(then, key), value_in(now, key), settings);
+        differences += describe(difference, settings);
     }
     if (differences.empty()) return;
     throw ConfigurationError(

@@ -15,6 +15,13 @@ namespace locus {
 /// evaluated and saved are not in it; the text itself is known by its fingerprint.
 std::string fixed_configuration(const Settings& settings);
 
+/// A key that two configurations do not agree on; "not set" where one lacks it.
+struct ConfigurationDifference {
+    std::string key, then, now;
+};
+/// Of two configurations as YAML. Throws FileError when one cannot be read.
+std::vector<ConfigurationDifference> configuration_differences(const std::string& then, const std::string& now);
+
 /// Throws ConfigurationError listing each difference between the checkpoint's configuration and this one. train.steps may differ where the
 /// schedule does not depend on it (constant, inverse_sqrt).
 void check_same_configuration(const Settings& settings, const TrainerState& checkpoint);

@@ -99,6 +99,10 @@ bool cover_one_source(const HeadColumns& q, const HeadColumns& k, const HeadColu
 
 }  // namespace
 
+Tensor HeadColumns::as_heads(std::int64_t heads, std::int64_t head_dim) const {
+    return head_view(source.value(), begin, {heads, head_dim});
+}
+
 void AttentionScore::add_bias(Var bias) {
     for (Var& place : biases) {
         if (place) continue;
@@ -119,15 +123,15 @@ void AttentionScore::add_channels(Var query, Var key) {
 
 Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::int64_t heads, std::int64_t head_dim,
               const AttentionRows& q_rows, const AttentionRows& k_rows, const AttentionScore& score,
-              const Dropout& dropout, const DropoutRows& dropout_rows) {
+              const Dropout& dropout, const DropoutRows& dropout_rows, AttentionForward* computed) {
     const Heads shape = {heads, head_dim};
     const std::int64_t rows = q.source.shape()[0];
     const DType dtype = q.source.value().dtype;
     const Tensor out = tape.allocate({rows, heads * head_dim}, dtype);
     const Tensor log_sum_exp = tape.allocate({rows, heads}, dtype);
-    AttentionForward forward = {.q = head_view(q.source.value(), q.begin, shape),
-                                .k = head_view(k.source.value(), k.begin, shape),
-                                .value = head_view(value.source.value(), value.begin, shape),
+    AttentionForward forward = {.q = q.as_heads(heads, head_dim),
+                                .k = k.as_heads(heads, head_dim),
+                                .value = value.as_heads(heads, head_dim),
                                 .q_rows = q_rows,
                                 .k_rows = k_rows,
                                 .terms = terms_of(score, shape),
@@ -137,6 +141,7 @@ Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::
                                 .log_sum_exp = log_sum_exp,
                                 .arena = &tape.arena()};
     attention_forward(forward);
+    if (computed != nullptr) *computed = forward;
     const Var y = tape.variable(out);
     tape.record([&tape, q, k, value, shape, score, forward, y] {
         const Tensor dy = tape.gradient_of(y);

@@ -137,6 +137,9 @@ Var gather_rows(Tape& tape, Var x, Tensor indices);
 struct HeadColumns {
     Var source;  // [rows, columns]
     std::int64_t begin = 0;
+
+    /// These columns as heads: [rows, heads, head_dim].
+    Tensor as_heads(std::int64_t heads, std::int64_t head_dim) const;
 };
 
 /// A table of vectors by distance, as a variable. `table` is [entries, head_dim] (shared by the heads) or
@@ -168,10 +171,10 @@ struct AttentionScore {
     void add_channels(Var query, Var key);
 };
 
-/// The attention of kernels/attention.h: [q_rows, heads * head_dim].
+/// The attention of kernels/attention.h: [q_rows, heads * head_dim]. `computed`, if any, becomes what the kernel was given and where its results are.
 Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::int64_t heads, std::int64_t head_dim,
               const AttentionRows& q_rows, const AttentionRows& k_rows, const AttentionScore& score,
-              const Dropout& dropout = {}, const DropoutRows& dropout_rows = {});
+              const Dropout& dropout = {}, const DropoutRows& dropout_rows = {}, AttentionForward* computed = nullptr);
 
 /// What a masked-LM loss reports.
 struct MaskedLoss {

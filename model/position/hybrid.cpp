@@ -2,8 +2,8 @@
 //
 //   formula        x_i = e_i + [ s_i | l_i ],   e_i = word[id_i] + type[t_i]
 //                  s_i[2 c] = scale * sin(i w_c),  s_i[2 c + 1] = scale * cos(i w_c),  w_c = base^(-4 c / hidden)      the first half of the channels
-//                  l_i = position_embeddings[i]                                                                        the second half
-//   shapes         s, l: [longest sequence of the batch, hidden / 2]; position_embeddings [max_length, hidden / 2]
+//                  l_i = position_embeddings.learned[i]                                                                the second half
+//   shapes         s, l: [longest sequence of the batch, hidden / 2]; position_embeddings.learned [max_length, hidden / 2]
 //   parameters     max_length * hidden / 2
 //   cost           one row added per token; nothing in attention
 //   property       absolute, as both of its halves: the waves have distances in their inner products, the rows can say anything about a position
@@ -28,7 +28,7 @@ public:
         : half_(half), base_(base), scale_(scale), table_(std::move(table)) {}
 
     void declare_embedding_parameters(Parameters& parameters, const std::string& prefix) override {
-        table_.declare(parameters, prefix + "position_embeddings.weight", Initialization::normal);
+        table_.declare(parameters, prefix + "position_embeddings.learned.weight", Initialization::normal);
     }
 
     std::int64_t longest_sequence() const override { return table_.longest_sequence(); }

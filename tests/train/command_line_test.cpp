@@ -68,10 +68,10 @@ TEST_F(CommandLine, HelpAndVersionExitWithZero) {
     const ProgramResult help = run({"--help"});
     EXPECT_EQ(help.code, 0);
     for (const char* command :
-         {"train", "evaluate", "fill", "forward", "tokenizer", "info", "bench", "Examples:", "Exit codes"}) {
+         {"train", "evaluate", "fill", "explain", "forward", "tokenizer", "info", "bench", "Examples:", "Exit codes"}) {
         EXPECT_TRUE(contains(help.out, command)) << command;
     }
-    for (const char* command : {"train", "evaluate", "fill", "forward", "info", "bench"}) {
+    for (const char* command : {"train", "evaluate", "fill", "explain", "forward", "info", "bench"}) {
         const ProgramResult one = run({command, "--help"});
         EXPECT_EQ(one.code, 0) << command;
         EXPECT_TRUE(contains(one.out, std::string("locus ") + command)) << one.out;

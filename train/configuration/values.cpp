@@ -3,6 +3,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 
@@ -129,6 +130,12 @@ Parsed<bool> parse_boolean(const std::string& text) {
     if (yes || no)
         return {false, fmt::format("expects true or false, not \"{}\": write {}", text, yes ? "true" : "false")};
     return {false, fmt::format("expects true or false, not \"{}\"", text)};
+}
+
+std::string expand_home(const std::string& path) {
+    const char* home = std::getenv("HOME");
+    const bool applies = home != nullptr && !path.empty() && path[0] == '~' && (path.size() == 1 || path[1] == '/');
+    return applies ? home + path.substr(1) : path;
 }
 
 std::string write_number(double value) { return fmt::format("{}", value); }

@@ -24,6 +24,9 @@ Parsed<double> parse_number(const std::string& text);
 Parsed<std::int64_t> parse_integer(const std::string& text);
 Parsed<bool> parse_boolean(const std::string& text);
 
+/// A leading ~ as the home folder.
+std::string expand_home(const std::string& path);
+
 /// The shortest text that parse_number() reads as the same value.
 std::string write_number(double value);
 
