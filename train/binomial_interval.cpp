@@ -1,6 +1,7 @@
 #include "train/binomial_interval.h"
 
 #include <cmath>
+#include <initializer_list>
 
 namespace locus {
 
