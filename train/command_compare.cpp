@@ -32,8 +32,13 @@ namespace {
 
 constexpr const char* copy_of_configuration = "comparison.yaml";  // by which a folder is known as a comparison's
 
+bool is_wanted(const CompareCommand& command, const ComparisonBlock& block) {
+    return command.only.empty() ||
+           std::find(command.only.begin(), command.only.end(), block.name) != command.only.end();
+}
+
 /// Text is read and cut into tokens once, before children need it side by side. Returns for each block the validation text.
-std::vector<std::vector<std::string>> prepare_text(const Comparison& comparison) {
+std::vector<std::vector<std::string>> prepare_text(const CompareCommand& command, const Comparison& comparison) {
     const auto show = [](std::string_view what, std::int64_t done, std::int64_t total) {
         check_signals();
         ProgressLine::show_activity(std::string(what), done, total);
@@ -41,7 +46,7 @@ std::vector<std::vector<std::string>> prepare_text(const Comparison& comparison)
     std::vector<std::vector<std::string>> validation;
     for (const ComparisonBlock& block : comparison.blocks) {
         const Settings& settings = block.shared();
-        prepare_data(settings, show);
+        if (is_wanted(command, block)) prepare_data(settings, show);
         ProgressLine::clear();
         const SyntheticSettings& synthetic = settings.data.synthetic;
         if (synthetic.enabled) {
@@ -102,7 +107,7 @@ PlannedRuns look_up_runs(const Comparison& comparison, const StepPlan& plan,
 int compare(const CompareCommand& command, const Comparison& comparison) {
     const fs::path folder = comparison.folder();
     const int jobs = comparison.jobs > 0 ? static_cast<int>(comparison.jobs) : usable_cores();
-    const std::vector<std::vector<std::string>> text = prepare_text(comparison);
+    const std::vector<std::vector<std::string>> text = prepare_text(command, comparison);
     make_folder(folder);
     const FolderLock lock(folder);
     const std::string configuration = read_configuration_file(command.configuration);
@@ -118,6 +123,7 @@ int compare(const CompareCommand& command, const Comparison& comparison) {
     std::fflush(stdout);
     if (command.dry_run) return exit_done;
     PlannedRuns planned = look_up_runs(comparison, plan, text);
+    if (!command.only.empty()) keep_blocks(planned, command.only);
     write_file_atomically(folder / "plan.csv", plan_csv(comparison, plan));
     write_file_atomically(folder / copy_of_configuration, configuration);
     const int code = run_session(planned, folder, jobs);

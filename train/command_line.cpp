@@ -281,6 +281,9 @@ void add_compare(CLI::App& app, Request& request) {
     command
         ->add_option("--budget", compare.budget, "Choose the steps so that all of it takes this long: 50m, 90s, 1h30m")
         ->type_name("TIME");
+    command->add_option("--only", compare.only, "Work on these blocks alone; the tables keep the others")
+        ->delimiter(',')
+        ->type_name("BLOCK,BLOCK");
     command->add_flag("--dry-run", compare.dry_run,
                       "Print the plan, train nothing (with --budget the speed is measured)");
     add_overrides(*command, compare.overrides);

@@ -116,12 +116,13 @@ struct BenchCommand {
 };
 int run_bench(const BenchCommand& command);
 
-/// locus compare CONFIG [--budget 50m] [--set key=value ...] [--dry-run]
+/// locus compare CONFIG [--budget 50m] [--only BLOCK,...] [--set key=value ...] [--dry-run]
 struct CompareCommand {
     std::string configuration;
     std::vector<std::string> overrides;
-    std::string budget;    // a duration; empty: that of an earlier session, else none
-    bool dry_run = false;  // prints the plan, trains nothing
+    std::string budget;             // a duration; empty: that of an earlier session, else none
+    std::vector<std::string> only;  // blocks to work on; empty: all. The others stay in the tables as they are
+    bool dry_run = false;           // prints the plan, trains nothing
 };
 int run_compare(const CompareCommand& command);
 

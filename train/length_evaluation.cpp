@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "model/position/position_encoding.h"
 #include "train/beyond.h"
 #include "train/chunk_losses.h"
 #include "train/error.h"
@@ -278,12 +279,6 @@ std::vector<LengthRow> evaluate_lengths(const MaskedLanguageModel& model, const 
 
 namespace {
 
-std::string names_of(const ModelSettings& model) {
-    std::string names;
-    for (const PositionSettings& position : model.position) names += (names.empty() ? "" : "+") + position.encoding;
-    return names;
-}
-
 std::string cell(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : std::string(); }
 
 std::string cells(const std::optional<Interval>& interval) {
@@ -298,10 +293,10 @@ std::string length_csv(const ModelSettings& model, std::int64_t train_length, co
         "loss_ci_low,loss_ci_high,delta,delta_ci_low,delta_ci_high\n";
     const std::string trained = train_length > 0 ? std::to_string(train_length) : std::string();
     for (const LengthRow& row : rows) {
-        csv +=
-            fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", names_of(model), row.beyond, trained, row.length,
-                        row.scheme, row.bucket.name, row.bucket.begin, row.bucket.end, row.loss, row.masked_accuracy,
-                        row.masked, cells(row.loss_interval), cell(row.delta), cells(row.delta_interval));
+        csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", encoding_names(model), row.beyond, trained,
+                           row.length, row.scheme, row.bucket.name, row.bucket.begin, row.bucket.end, row.loss,
+                           row.masked_accuracy, row.masked, cells(row.loss_interval), cell(row.delta),
+                           cells(row.delta_interval));
     }
     return csv;
 }

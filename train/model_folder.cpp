@@ -12,7 +12,9 @@
 
 #include "model/error.h"
 #include "model/hugging_face.h"
+#include "model/position/learned_table.h"
 #include "train/atomic_file.h"
+#include "train/beyond.h"
 #include "train/checkpoint.h"
 #include "train/error.h"
 #include "train/safetensors.h"
@@ -116,10 +118,30 @@ Parameter* tied_parameter(std::string_view copy, Parameters& parameters) {
     return nullptr;
 }
 
+/// Whether the parameter is a learned table of positions with more rows than the stored one.
+bool is_longer_table(const Parameter& parameter, const StoredTensor& stored) {
+    const Shape& shape = parameter.value.shape;
+    return parameter.name.find("position_embeddings.") != std::string::npos && shape.rank() == 2 &&
+           stored.shape.size() == 2 && stored.shape[1] == shape[1] && stored.shape[0] < shape[0];
+}
+
+double hier_alpha_of(const ModelSettings& settings) {
+    for (const PositionSettings& position : settings.position) {
+        const auto option = position.options.find("hier_alpha");
+        if (option != position.options.end()) return std::get<double>(option->second);
+    }
+    return 0;
+}
+
 class WeightLoader {
 public:
-    WeightLoader(const fs::path& folder, MaskedLanguageModel& model)
-        : folder_(folder), settings_(model.settings()), parameters_(model.parameters()), files_(open_weights(folder)) {}
+    /// `lengthens`: a learned table of positions may be longer than the stored one.
+    WeightLoader(const fs::path& folder, MaskedLanguageModel& model, bool lengthens = false)
+        : folder_(folder),
+          settings_(model.settings()),
+          lengthens_(lengthens),
+          parameters_(model.parameters()),
+          files_(open_weights(folder)) {}
 
     /// Returns the names of the tensors that were left out.
     std::vector<std::string> load() {
@@ -135,6 +157,9 @@ public:
         return ignored_;
     }
 
+    /// "position_embeddings.weight: rows 32 to 63 are new, by beyond: tile".
+    const std::vector<std::string>& lengthened() const { return lengthened_; }
+
 private:
     void place(const std::string& name, const StoredTensor& stored) {
         if (Parameter* parameter = parameters_.find(parameter_name(name, settings_)))
@@ -148,6 +173,7 @@ private:
 
     void copy(const std::string& name, const StoredTensor& stored, Parameter& parameter) {
         if (!same_shape(stored, parameter.value.shape)) {
+            if (lengthens_ && is_longer_table(parameter, stored)) return lengthen(name, stored, parameter);
             refused_.insert(parameter.name);
             misfits_.other_shape.push_back(
                 fmt::format("{} is {}, should be {}", name, shape_text(stored), parameter.value.shape.to_string()));
@@ -161,6 +187,26 @@ private:
         } catch (const FileError& error) {
             throw FileError(fmt::format("{}: {}", folder_.string(), error.what()));
         }
+    }
+
+    void lengthen(const std::string& name, const StoredTensor& stored, Parameter& parameter) {
+        const std::string beyond = beyond_of(settings_);
+        const Shape shape = {stored.shape[0], stored.shape[1]};
+        if (beyond == "error" || (beyond == "hier" && parameter.value.shape[0] > shape[0] * shape[0])) {
+            refused_.insert(parameter.name);
+            misfits_.other_shape.push_back(fmt::format(
+                "{} is {}, should be {}; model.position.beyond says what the new rows start from, and {} cannot", name,
+                shape_text(stored), parameter.value.shape.to_string(), beyond));
+            return;
+        }
+        loaded_.insert(parameter.name);
+        const Buffer buffer(static_cast<std::size_t>(shape.count() * size_of(parameter.value.dtype)));
+        const Tensor values(buffer.data(), shape, parameter.value.dtype);
+        copy_stored(stored, name, values);
+        LearnedTable("init_from", shape, settings_.initializer_range, beyond, hier_alpha_of(settings_))
+            .lengthen(values, parameter.value);
+        lengthened_.push_back(fmt::format("{}: {} rows became {}, by beyond: {}", parameter.name, shape[0],
+                                          parameter.value.shape[0], beyond));
     }
 
     static void copy_values(const StoredTensor& stored, const std::string& name, Parameter& parameter) {
@@ -199,11 +245,12 @@ private:
 
     const fs::path& folder_;
     const ModelSettings& settings_;
+    bool lengthens_;
     Parameters& parameters_;
     Files files_;
     std::set<std::string> loaded_, refused_;
     std::vector<std::pair<std::string, const StoredTensor*>> copies_;
-    std::vector<std::string> ignored_;
+    std::vector<std::string> ignored_, lengthened_;
     Misfits misfits_;
 };
 
@@ -260,6 +307,16 @@ void load_weights(const fs::path& model_folder, MaskedLanguageModel& model) {
     const fs::path folder = resolve_model_folder(model_folder);
     verify_checkpoint(folder, CheckpointPart::model);
     WeightLoader(folder, model).load();
+}
+
+std::vector<std::string> load_initial_weights(const fs::path& model_folder, MaskedLanguageModel& model) {
+    const fs::path folder = resolve_model_folder(model_folder);
+    verify_checkpoint(folder, CheckpointPart::model);
+    WeightLoader loader(folder, model, true);
+    std::vector<std::string> lines = {"weights: from " + folder.string()};
+    for (const std::string& name : loader.load()) lines.push_back("weights: not used here: " + name);
+    for (const std::string& line : loader.lengthened()) lines.push_back("weights: " + line);
+    return lines;
 }
 
 void save_weights(const fs::path& folder, const MaskedLanguageModel& model) {

@@ -25,8 +25,12 @@ std::filesystem::path resolve_model_folder(const std::filesystem::path& model);
 /// what is missing, unexpected, or of another shape. A vocabulary that does not match the weights is a FileError.
 LoadedModel load_model(const std::filesystem::path& model, DType dtype = DType::float32);
 
-/// Copies the weights of MODEL into `model` (init_from). Tensors are matched by name; all must fit. Throws as load_model().
+/// Copies the weights of MODEL into `model`. Tensors are matched by name; all must fit. Throws as load_model().
 void load_weights(const std::filesystem::path& model_folder, MaskedLanguageModel& model);
+
+/// The same for a model that starts from MODEL (train.init_from). Its learned table of positions may be longer than MODEL's: it then starts with
+/// what MODEL would put in these places under the `beyond` of model.position. Returns what is to be told, a line each.
+std::vector<std::string> load_initial_weights(const std::filesystem::path& model_folder, MaskedLanguageModel& model);
 
 /// Writes model.safetensors and config.json into `folder`, which exists.
 void save_weights(const std::filesystem::path& folder, const MaskedLanguageModel& model);

@@ -11,6 +11,7 @@
 #include "data/error.h"
 #include "data/probes/probe_batches.h"
 #include "kernels/memory.h"
+#include "model/position/position_encoding.h"
 #include "train/atomic_file.h"
 #include "train/batch_tensors.h"
 #include "train/binomial_interval.h"
@@ -111,12 +112,6 @@ void add_results(const ProbeSettings& probe, std::int64_t length, const SumsByCl
     for (const auto& [number, part] : sums) results.push_back(summarise(probe_condition(probe, number), length, part));
 }
 
-std::string names_of(const ModelSettings& model) {
-    std::string names;
-    for (const PositionSettings& position : model.position) names += (names.empty() ? "" : "+") + position.encoding;
-    return model.has_enhanced_decoder() ? names + "+enhanced" : names;
-}
-
 std::string variant_of(const ProbeSettings& probe) {
     std::string variant;
     for (const auto& [name, value] : probe.options) {
@@ -199,7 +194,7 @@ std::string probe_csv(const ModelSettings& model, const DataSettings& data, cons
         "accuracy_ci_high,floor_loss,floor_accuracy,ceiling_accuracy\n";
     for (const ProbeResult& result : results)
         csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", data.probe.name, variant_of(data.probe),
-                           data.boundary, names_of(model), result.condition, data.sequence_length, result.length,
+                           data.boundary, encoding_names(model), result.condition, data.sequence_length, result.length,
                            result.loss, result.accuracy, result.targets, result.accuracy_ci_low,
                            result.accuracy_ci_high, result.floor_loss, result.floor_accuracy, result.ceiling_accuracy);
     return csv;

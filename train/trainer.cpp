@@ -172,8 +172,7 @@ TrainerState start_state(const Settings& settings, const PreparedData& data, Mas
     if (settings.train.init_from.empty()) {
         model.initialize(settings.run.seed);
     } else {
-        load_weights(settings.train.init_from, model);
-        log_line("weights: from " + resolve_model_folder(settings.train.init_from).string());
+        for (const std::string& line : load_initial_weights(settings.train.init_from, model)) log_line(line);
     }
     TrainerState state;
     state.data_fingerprint = data.fingerprint;

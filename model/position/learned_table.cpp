@@ -1,6 +1,8 @@
 #include "model/position/learned_table.h"
 
 #include <algorithm>
+#include <cstring>
+#include <numeric>
 
 #include "kernels/random.h"
 #include "model/error.h"
@@ -37,8 +39,23 @@ std::string LearnedTable::untrained_rows(std::int64_t length) const {
 Var LearnedTable::add_rows(Tape& tape, Var x, Tensor positions, std::int64_t longest) const {
     const Var table = tape.parameter(*table_);
     if (longest <= length_) return embedding(tape, {{.table = table, .ids = positions}}, x);
+    return add_beyond(tape, table, x, positions, longest);
+}
+
+Var LearnedTable::add_beyond(Tape& tape, Var table, Var x, Tensor positions, std::int64_t longest) const {
     if (beyond_ == "random") return add_random_rows(tape, table, x, positions, longest);
     return add_mixtures(tape, table, x, positions, longest);
+}
+
+void LearnedTable::lengthen(const Tensor& values, const Tensor& longer) const {
+    const std::int64_t rows = longer.shape[0];
+    Arena arena;
+    Tape tape(arena);
+    tape.set_recording(false);
+    const Tensor positions = tape.allocate({rows}, DType::int32);
+    std::iota(positions.as<std::int32_t>(), positions.as<std::int32_t>() + rows, 0);
+    const Var filled = add_beyond(tape, tape.constant(values), zeros(tape, longer), positions, rows);
+    std::memcpy(longer.data, filled.value().data, static_cast<std::size_t>(longer.bytes()));
 }
 
 LearnedTable::Mixture LearnedTable::mixture(std::int64_t i, std::int64_t longest) const {

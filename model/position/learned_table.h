@@ -25,6 +25,10 @@ public:
     /// x + the vector of each row's position, in a batch whose longest sequence has `longest` tokens.
     Var add_rows(Tape& tape, Var x, Tensor positions, std::int64_t longest) const;
 
+    /// Fills `longer` [more rows, columns] with the vectors that sequences of so many tokens get from this table of `values`: what a model with a
+    /// longer table starts from.
+    void lengthen(const Tensor& values, const Tensor& longer) const;
+
 private:
     // A position's vector as a weighted sum of at most three rows of the table.
     struct Mixture {
@@ -32,6 +36,7 @@ private:
         std::array<double, 3> weight = {0, 0, 0};
     };
 
+    Var add_beyond(Tape& tape, Var table, Var x, Tensor positions, std::int64_t longest) const;
     Mixture mixture(std::int64_t i, std::int64_t longest) const;
     Var add_mixtures(Tape& tape, Var table, Var x, Tensor positions, std::int64_t longest) const;
     Var add_random_rows(Tape& tape, Var table, Var x, Tensor positions, std::int64_t longest) const;

@@ -106,6 +106,12 @@ PositionSettings default_position(std::string_view encoding) {
     return position;
 }
 
+std::string encoding_names(const ModelSettings& settings) {
+    std::string names;
+    for (const PositionSettings& position : settings.position) names += (names.empty() ? "" : "+") + position.encoding;
+    return settings.has_enhanced_decoder() ? names + "+enhanced" : names;
+}
+
 void complete_positions(ModelSettings& settings) {
     std::vector<PositionSettings>& list = settings.position;
     const auto is = [](const char* name) { return [name](const PositionSettings& p) { return p.encoding == name; }; };

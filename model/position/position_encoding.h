@@ -113,6 +113,9 @@ PositionEncodings make_encodings(const ModelSettings& settings);
 /// The enhanced mask decoder needs absolute positions: adds the learned table, at the output only, to a list that has none.
 void complete_positions(ModelSettings& settings);
 
+/// The encodings of a model in one word, as in tables: "disentangled", "rope+alibi"; with the enhanced mask decoder "disentangled+absolute+enhanced".
+std::string encoding_names(const ModelSettings& settings);
+
 /// "rows 0 to 2 and 7 of NAME" for the rows that are not reached; empty when all are.
 std::string describe_unreached(const std::vector<bool>& reached, const std::string& name);
 

@@ -532,6 +532,12 @@ TEST_F(InitialModel, RefusesAnotherArchitecture) {
     EXPECT_EQ(lines_of(message), 1U) << message;
 }
 
+TEST_F(InitialModel, MayBecomeLonger) {
+    const Settings settings = read(yaml_ + "model: {max_length: 1024, position: {encoding: absolute, beyond: tile}}\n");
+    EXPECT_EQ(settings.model.max_length, 1024);
+    EXPECT_EQ(settings.model.layers, 3);
+}
+
 TEST_F(InitialModel, RefusesSettingsOfATokenizerThatIsNotTrained) {
     const std::string message =
         error_of("data: {train: [a], valid: [b], tokenizer: {type: bytes}}\ntrain: {init_from: '" +

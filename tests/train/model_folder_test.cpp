@@ -107,6 +107,41 @@ TEST_F(ModelFolder, HeadsThatAMaskedModelLacksAreLeftOutAndTold) {
     EXPECT_EQ(load_model(folder_.path()).ignored, std::vector<std::string>{"bert.pooler.dense.weight"});
 }
 
+TEST_F(ModelFolder, ALongerTableStartsWithWhatItsPolicyPutsThere) {
+    write();
+    ModelSettings longer = small();
+    longer.max_length = 24;
+    longer.position[0].options["beyond"] = std::string("tile");
+    MaskedLanguageModel model(longer, DType::float32);
+    model.initialize(6);
+    const std::vector<std::string> told = load_initial_weights(folder_.path(), model);
+    const char* const name = "bert.embeddings.position_embeddings.weight";
+    const auto* const short_table = model_.parameters().find(name)->value.as<float>();
+    const auto* const long_table = model.parameters().find(name)->value.as<float>();
+    for (int i = 0; i < 24 * 8; ++i) EXPECT_EQ(long_table[i], short_table[i % (16 * 8)]) << i;
+    EXPECT_EQ(model.parameters().find(word_name)->value.as<float>()[3],
+              model_.parameters().find(word_name)->value.as<float>()[3]);
+    EXPECT_EQ(told.back(), "weights: " + std::string(name) + ": 16 rows became 24, by beyond: tile");
+}
+
+TEST_F(ModelFolder, ALongerTableWithoutAPolicyIsRefusedWithTheRemedy) {
+    write();
+    ModelSettings longer = small();
+    longer.max_length = 24;
+    MaskedLanguageModel model(longer, DType::float32);
+    try {
+        load_initial_weights(folder_.path(), model);
+        ADD_FAILURE() << "no error";
+    } catch (const FileError& error) {
+        EXPECT_NE(std::string(error.what()).find("model.position.beyond says what the new rows start from"),
+                  std::string::npos)
+            << error.what();
+    }
+    longer.position[0].options["beyond"] = std::string("tile");
+    MaskedLanguageModel other(longer, DType::float32);
+    EXPECT_THROW(load_weights(folder_.path(), other), FileError);  // resuming takes nothing but the same shapes
+}
+
 TEST_F(ModelFolder, ShardedFilesAreRead) {
     nlohmann::json index = {{"weight_map", nlohmann::json::object()}};
     const std::vector<NamedTensor> first(tensors_.begin(), tensors_.begin() + 3);

@@ -53,6 +53,7 @@ void check_configuration(const ComparedRun& run) {
     if (!has_results || !fs::is_regular_file(file)) return;
     Settings then = read_configuration(file);
     then.run.directory = run.settings.run.directory;  // the whole comparison may have been moved
+    if (!run.init_from.empty()) then.train.init_from = run.settings.train.init_from;
     std::string text;
     for (const auto& [key, old, now] :
          configuration_differences(write_configuration(then), write_configuration(run.settings)))
@@ -97,6 +98,9 @@ ComparedRun make_run(const ComparisonBlock& block, const ComparedModel& model, s
     run.settings.run.seed = static_cast<std::uint32_t>(seed);
     run.settings.run.threads = 1;
     run.settings.train = with_steps(model.settings.train, steps);
+    run.init_from = model.init_from;
+    if (!run.init_from.empty())
+        run.settings.train.init_from = (root / run.init_from / run.settings.run.name / "latest").string();
     return run;
 }
 
@@ -182,10 +186,11 @@ void record_end(ComparedRun& run, const ChildCommand& command, const ChildEnd& e
     if (run.failure.empty() || !run.outcome.diverged.empty()) write_outcome(run);
 }
 
-std::string configuration_hash(const Settings& settings) {
+std::string configuration_hash(const Settings& settings, const std::string& init_from) {
     Settings bare = settings;
     bare.run = RunSettings();
     bare.run.precision = settings.run.precision;
+    if (!init_from.empty()) bare.train.init_from = init_from;
     return hexadecimal(fingerprint(write_configuration(bare)));
 }
 

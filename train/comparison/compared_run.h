@@ -31,6 +31,8 @@ struct ComparedRun {
     std::vector<std::string> evaluation;  // options of `locus evaluate`; empty: none is wanted
     RunOutcome outcome;
     std::string failure;  // why it failed in this session, to be tried again in the next
+    std::string
+        init_from;  // "block/run" whose weights of the same seed it starts from; settings.train.init_from is their folder
 
     std::filesystem::path folder() const;
     std::filesystem::path figures() const;  // the CSV of the evaluation
@@ -61,7 +63,7 @@ ChildCommand next_command(const ComparedRun& run, std::size_t number);
 /// Takes note of how a command of this run ended.
 void record_end(ComparedRun& run, const ChildCommand& command, const ChildEnd& end);
 
-/// The same for the same computation, in whatever folder and with whatever seed.
-std::string configuration_hash(const Settings& settings);
+/// The same for the same computation, in whatever folder and with whatever seed. `init_from`: "block/run" that it starts from.
+std::string configuration_hash(const Settings& settings, const std::string& init_from = {});
 
 }  // namespace locus

@@ -1,6 +1,7 @@
 #include "train/comparison/comparison.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "train/comparison/section_reader.h"
 #include "train/configuration/overrides.h"
 #include "train/configuration/settings_of_tree.h"
+#include "train/configuration/unknown_key.h"
 #include "train/error.h"
 
 namespace locus {
@@ -92,6 +94,7 @@ private:
         } else if (own.base == nullptr) {
             own.base = common.base;
         }
+        if (own.runs != nullptr && own.runs->kind == YamlNode::Kind::scalar) own.runs = runs_of_block(*own.runs);
         if (own.runs == nullptr) own.runs = common.runs;
         if (own.evaluate == nullptr) own.evaluate = common.evaluate;
         if (own.seeds.empty()) own.seeds = common.seeds;
@@ -99,7 +102,19 @@ private:
         return own;
     }
 
+    /// The runs of an earlier block, where a block names it instead of listing them.
+    const YamlNode* runs_of_block(const YamlNode& name) {
+        const auto found = runs_of_blocks_.find(name.text);
+        if (found != runs_of_blocks_.end()) return found->second;
+        std::vector<std::string> known;
+        for (const auto& [block, runs] : runs_of_blocks_) known.push_back(block);
+        mistakes_.add(name.place,
+                      fmt::format("runs: there is no earlier block \"{}\"; {}", name.text, known_names(known)));
+        return nullptr;
+    }
+
     void add_block(const std::string& name, const Place& place, const Parts& parts, Comparison& comparison) {
+        runs_of_blocks_[name] = parts.runs;
         ComparisonBlock block;
         block.name = name;
         block.seeds = parts.seeds.empty() ? std::vector<std::int64_t>{1} : parts.seeds;
@@ -107,7 +122,7 @@ private:
         if (!any || parts.runs->entries.empty())
             return mistakes_.add(parts.runs != nullptr ? parts.runs->place : place,
                                  "runs: expects what is compared, by name (rope: {model: {position: rope}})");
-        for (const YamlEntry& run : parts.runs->entries) add_model(run, parts.base, block);
+        for (const YamlEntry& run : parts.runs->entries) add_model(run, parts.base, comparison, block);
         if (block.models.size() != parts.runs->entries.size()) return;  // mistakes were found
         constexpr std::int64_t few = 100;
         const std::int64_t least = parts.minimum_steps < 0 ? few : parts.minimum_steps;
@@ -116,17 +131,44 @@ private:
         comparison.blocks.push_back(std::move(block));
     }
 
-    void add_model(const YamlEntry& run, const YamlNode* base, ComparisonBlock& block) {
-        check_name("runs." + run.key, run.key, run.place);
-        check_what_differs(run.value, "runs." + run.key, mistakes_);
-        YamlNode tree = base == nullptr ? run.value : *base;
-        if (base != nullptr && run.value.kind != YamlNode::Kind::null) tree = laid_over(*base, run.value);
+    void add_model(const YamlEntry& run, const YamlNode* base, const Comparison& earlier, ComparisonBlock& block) {
+        const std::string path = "runs." + run.key;
+        check_name(path, run.key, run.place);
+        YamlNode differs = run.value;
+        const std::string init_from = take_init_from(differs, path, earlier, block);
+        check_what_differs(differs, path, mistakes_);
+        YamlNode tree = base == nullptr ? differs : *base;
+        if (base != nullptr && differs.kind != YamlNode::Kind::null) tree = laid_over(*base, differs);
         try {
             Mistakes of_settings;
-            block.models.push_back({run.key, settings_of_tree(tree, file_, of_settings)});
+            block.models.push_back({run.key, settings_of_tree(tree, file_, of_settings), init_from});
         } catch (const ConfigurationError& error) {
             settings_mistakes_.push_back(error.what());
         }
+    }
+
+    /// Takes the key out of a run. Its value names a run of an earlier block that has all seeds of this one.
+    std::string take_init_from(YamlNode& run, const std::string& path, const Comparison& earlier,
+                               const ComparisonBlock& block) {
+        const auto is_key = [](const YamlEntry& entry) { return entry.key == "init_from"; };
+        const auto entry = std::find_if(run.entries.begin(), run.entries.end(), is_key);
+        if (entry == run.entries.end()) return {};
+        const std::string name = entry->value.text;
+        const Place place = entry->value.place;
+        run.entries.erase(entry);
+        std::vector<std::string> known;
+        for (const ComparisonBlock& other : earlier.blocks) {
+            const bool has_seeds = std::all_of(block.seeds.begin(), block.seeds.end(), [&](std::int64_t seed) {
+                return std::find(other.seeds.begin(), other.seeds.end(), seed) != other.seeds.end();
+            });
+            for (const ComparedModel& model : other.models)
+                if (has_seeds) known.push_back(other.name + "/" + model.name);
+        }
+        if (std::find(known.begin(), known.end(), name) == known.end())
+            mistakes_.add(place, fmt::format("{}.init_from: \"{}\" is not block/run of an earlier block with the seeds "
+                                             "of this one; {}",
+                                             path, name, known_names(known)));
+        return name;
     }
 
     void read_evaluation(const YamlNode& node, ComparisonBlock& block) {
@@ -215,6 +257,7 @@ private:
     std::string file_;
     Mistakes& mistakes_;
     std::vector<std::unique_ptr<YamlNode>> merged_;
+    std::map<std::string, const YamlNode*> runs_of_blocks_;
     std::vector<std::string> settings_mistakes_;
 };
 

@@ -12,6 +12,10 @@
 //       evaluate: {lengths: [64, 128]}
 //     order: {base: {data: {probe: order}}}
 //
+//       runs: text                      the runs of an earlier block, by its name
+//     longer:                           a run can start from the weights that the same seed of a run of an earlier block ended with
+//       runs: {rope: {init_from: text/rope}}
+//
 // Without `blocks` the file is one block, called "all". Sections are merged key by key; lists, model.position and data.probe are replaced whole.
 // Within a block all runs share data, batches, masks, steps and seeds, and where they have the same tensors, the first weights: a run may
 // only differ in `model`, `train.optimizer` and `train.schedule`.
@@ -42,6 +46,8 @@ struct EvaluationSettings {
 struct ComparedModel {
     std::string name;
     Settings settings;
+    std::string
+        init_from;  // "block/run" of an earlier block; empty: fresh weights, or what settings.train.init_from says
 };
 
 struct ComparisonBlock {

@@ -33,7 +33,8 @@ struct Measurement {
 using Measurements = std::map<std::string, Measurement>;
 
 std::string key_of(const ComparisonBlock& block, const ComparedModel& model, int jobs) {
-    return fmt::format("{},{},{},{}", block.name, model.name, configuration_hash(model.settings), jobs);
+    return fmt::format("{},{},{},{}", block.name, model.name, configuration_hash(model.settings, model.init_from),
+                       jobs);
 }
 
 Measurements read_measurements(const fs::path& file) {

@@ -28,10 +28,11 @@ std::int64_t planned_tokens(const ComparedRun& run) {
 /// How far the runs are, in tokens, of this session and the ones before.
 class Advance {
 public:
-    explicit Advance(const std::vector<ComparedRun>& runs) : runs_(runs), ended_(runs.size()) {
-        for (std::size_t n = 0; n < runs.size(); ++n) {
-            total_ += static_cast<double>(planned_tokens(runs[n]));
-            if (is_finished(runs[n])) end(n);
+    explicit Advance(const PlannedRuns& planned)
+        : runs_(planned.runs), wanted_(planned.order), ended_(planned.runs.size()) {
+        for (const std::size_t n : wanted_) {
+            total_ += static_cast<double>(planned_tokens(runs_[n]));
+            if (is_finished(runs_[n])) end(n);
         }
         at_begin_ = tokens();
     }
@@ -43,7 +44,7 @@ public:
         const auto done = std::count(ended_.begin(), ended_.end(), true);
         const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
         const double now = tokens(), speed = (now - at_begin_) / std::max(seconds, 1e-9);
-        std::string text = fmt::format("{} of {} runs", done, runs_.size());
+        std::string text = fmt::format("{} of {} runs", done, wanted_.size());
         if (speed <= 0) return text;
         text += fmt::format(", {} tokens/s", quantity_text(speed));
         return now >= total_ ? text : text + fmt::format(", {} left", duration_text((total_ - now) / speed));
@@ -54,7 +55,7 @@ private:
 
     double tokens() const {
         double sum = 0;
-        for (std::size_t n = 0; n < runs_.size(); ++n) {
+        for (const std::size_t n : wanted_) {
             const std::vector<MetricsCells> rows =
                 ended_[n] ? std::vector<MetricsCells>() : read_metrics(runs_[n].folder());
             sum += ended_[n] ? static_cast<double>(planned_tokens(runs_[n])) : 0;
@@ -64,6 +65,7 @@ private:
     }
 
     const std::vector<ComparedRun>& runs_;
+    const std::vector<std::size_t>& wanted_;
     std::vector<bool> ended_;
     double total_ = 0, at_begin_ = 0;
     Clock::time_point begin_ = Clock::now();
@@ -85,6 +87,39 @@ int exit_code_of(const std::vector<ComparedRun>& runs) {
         std::any_of(runs.begin(), runs.end(), [](const ComparedRun& run) { return !run.outcome.diverged.empty(); });
     if (failed) return exit_other;
     return diverged ? exit_not_finite : exit_done;
+}
+
+/// The run whose weights this one starts from; nullptr: none.
+const ComparedRun* source_of(const ComparedRun& run, const std::vector<ComparedRun>& runs) {
+    if (run.init_from.empty()) return nullptr;
+    const auto source = std::find_if(runs.begin(), runs.end(), [&](const ComparedRun& other) {
+        return other.seed == run.seed && other.block + "/" + other.model == run.init_from;
+    });
+    return source == runs.end() ? nullptr : &*source;
+}
+
+/// 0: starts by itself; 1: after a run that does; and so on.
+int wave_of(const ComparedRun& run, const std::vector<ComparedRun>& runs) {
+    const ComparedRun* const source = source_of(run, runs);
+    return source == nullptr ? 0 : 1 + wave_of(*source, runs);
+}
+
+/// The commands to start a wave with. A run whose source has not been trained fails.
+std::deque<ChildCommand> commands_of_wave(PlannedRuns& planned, int wave) {
+    std::deque<ChildCommand> queue;
+    for (const std::size_t n : planned.order) {
+        ComparedRun& run = planned.runs[n];
+        if (is_finished(run) || wave_of(run, planned.runs) != wave) continue;
+        const ComparedRun* const source = source_of(run, planned.runs);
+        if (!run.init_from.empty() && (source == nullptr || !is_trained(*source))) {
+            run.failure =
+                fmt::format("{} seed {}, which it starts from, has not been trained", run.init_from, run.seed);
+            log_line(fmt::format("{}: failed: {}", run.name(), run.failure));
+        } else {
+            queue.push_back(next_command(run, n));
+        }
+    }
+    return queue;
 }
 
 }  // namespace
@@ -110,14 +145,23 @@ PlannedRuns make_runs(const Comparison& comparison, const StepPlan& plan,
     return planned;
 }
 
+void keep_blocks(PlannedRuns& planned, const std::vector<std::string>& blocks) {
+    for (const std::string& name : blocks) {
+        const auto is_there = [&](const ComparedRun& run) { return run.block == name; };
+        if (std::none_of(planned.runs.begin(), planned.runs.end(), is_there))
+            throw ConfigurationError(fmt::format("--only {}: there is no such block with runs to train", name));
+    }
+    std::erase_if(planned.order, [&](std::size_t n) {
+        return std::find(blocks.begin(), blocks.end(), planned.runs[n].block) == blocks.end();
+    });
+}
+
 int run_session(PlannedRuns& planned, const fs::path& folder, int jobs) {
     std::vector<ComparedRun>& runs = planned.runs;
-    Advance advance(runs);
-    std::deque<ChildCommand> queue;
-    for (const std::size_t n : planned.order)
-        if (!is_finished(runs[n])) queue.push_back(next_command(runs[n], n));
-    if (queue.size() < runs.size())
-        log_line(fmt::format("{} of {} runs are finished already", runs.size() - queue.size(), runs.size()));
+    Advance advance(planned);
+    const auto finished =
+        std::count_if(planned.order.begin(), planned.order.end(), [&](std::size_t n) { return is_finished(runs[n]); });
+    if (finished > 0) log_line(fmt::format("{} of {} runs are finished already", finished, planned.order.size()));
     write_tables(folder, runs, planned.left_out);
 
     bool tables_are_old = false;
@@ -129,15 +173,17 @@ int run_session(PlannedRuns& planned, const fs::path& folder, int jobs) {
         ComparedRun& run = runs[command.number];
         record_end(run, command, end);
         if (end.code > 128 && pending_signal() != 0) run.failure.clear();  // it was told to stop
-        const bool finished = is_finished(run);
-        if (!finished && run.failure.empty())
+        if (!is_finished(run) && run.failure.empty())
             return pending_signal() == 0 ? std::optional(next_command(run, command.number)) : std::nullopt;
         advance.end(command.number);
         tables_are_old = true;
         log_line(fmt::format("{}: {}  ({})", run.name(), result_of(run), advance.text()));
         return std::nullopt;
     };
-    const int signal = run_side_by_side(std::move(queue), jobs, follow_up, tick);
+    int waves = 0, signal = 0;
+    for (const ComparedRun& run : runs) waves = std::max(waves, 1 + wave_of(run, runs));
+    for (int wave = 0; wave < waves && signal == 0; ++wave)
+        signal = run_side_by_side(commands_of_wave(planned, wave), jobs, follow_up, tick);
     Terminal::standard().clear_status();
     write_tables(folder, runs, planned.left_out);
     if (signal == 0) return exit_code_of(runs);

@@ -19,6 +19,9 @@ struct PlannedRuns {
 PlannedRuns make_runs(const Comparison& comparison, const StepPlan& plan,
                       const std::vector<std::vector<std::string>>& text);
 
+/// Takes the runs of other blocks out of the work; they stay in the tables. Throws ConfigurationError for a block that is not there.
+void keep_blocks(PlannedRuns& planned, const std::vector<std::string>& blocks);
+
 /// Works until all runs have ended. Returns an exit code: 0; 4 when some diverged and nothing else failed; 1 when some failed; 128 + a signal that stopped
 /// it, with checkpoints saved. Needs a SignalGuard.
 int run_session(PlannedRuns& planned, const std::filesystem::path& folder, int jobs);

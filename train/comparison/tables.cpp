@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "model/position/position_encoding.h"
 #include "train/atomic_file.h"
 #include "train/comparison/run_metrics.h"
 #include "train/safetensors.h"
@@ -24,12 +25,6 @@ std::string cell_of(std::string text) {
     std::string quoted = "\"";
     for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
     return quoted + "\"";
-}
-
-std::string encodings_of(const ModelSettings& model) {
-    std::string names;
-    for (const PositionSettings& position : model.position) names += (names.empty() ? "" : "+") + position.encoding;
-    return model.has_enhanced_decoder() ? names + "+enhanced" : names;
 }
 
 std::string status_of(const ComparedRun& run, bool finished) {
@@ -58,10 +53,10 @@ std::string runs_row(const ComparedRun& run, const std::string& status) {
         done || status == "diverged" ? read_metrics(run.folder(), done ? "valid" : "") : std::vector<MetricsCells>();
     const MetricsCells last = rows.empty() ? MetricsCells() : rows.back();
     const std::string& reason = run.outcome.diverged.empty() ? run.failure : run.outcome.diverged;
-    return fmt::format("{},{},{},{},{},{},{},{},{},{},{}\n", key_cells(run), encodings_of(run.settings.model), status,
+    return fmt::format("{},{},{},{},{},{},{},{},{},{},{}\n", key_cells(run), encoding_names(run.settings.model), status,
                        last.step, last.tokens, run.settings.data.sequence_length, done ? last.loss : "",
                        done ? last.masked_accuracy : "", done ? parameters_of(run.folder() / "latest") : "",
-                       configuration_hash(run.settings), cell_of(reason));
+                       configuration_hash(run.settings, run.init_from), cell_of(reason));
 }
 
 /// Empty when no step was logged.

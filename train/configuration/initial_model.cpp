@@ -17,8 +17,11 @@ namespace {
 
 bool is_model_key(const ConfigurationKey& key) { return key.path.rfind("model.", 0) == 0; }
 
-/// Whole numbers that are no size of a tensor may be chosen anew.
-bool decides_shapes(const ConfigurationKey& key) { return key.path != "model.attention.window"; }
+/// Whole numbers that are no size of a tensor may be chosen anew. The longest sequence may: a learned table of positions can be
+/// lengthened, and where another table has its size, loading the weights says so.
+bool decides_shapes(const ConfigurationKey& key) {
+    return key.path != "model.attention.window" && key.path != "model.max_length" && key.path != "model.decoder_passes";
+}
 
 ModelSettings settings_of_model(const std::string& model) {
     const std::filesystem::path file = resolve_model_folder(model) / "config.json";

@@ -239,6 +239,44 @@ TEST_F(Compare, ARunThatFailsOtherwiseIsShownWithItsReasonAndTriedAgain) {
     EXPECT_EQ(rows_of(table("two", "runs.csv"))[1].at(4), "done");
 }
 
+TEST_F(Compare, ARunThatStartsFromAnotherHasItsWeightsAndWaitsForIt) {
+    write_text(folder_ / "two.yaml",
+               comparison() +
+                   "  longer:\n"
+                   "    base: {data: {train: [train.txt], valid: [valid.txt], tokenizer: {type: bytes}, "
+                   "sequence_length: 32}, model: {max_length: 32}}\n"
+                   "    evaluate: {lengths: [32], samples: 4}\n"
+                   "    runs: {tiled: {init_from: text/absolute, model: {position: {encoding: absolute, "
+                   "beyond: tile}}}}\n");
+    const ProgramResult early = run({"compare", "two.yaml", "--only", "longer", "--set", "compare.name=longer"});
+    EXPECT_EQ(early.code, 1);
+    EXPECT_NE(table("longer", "runs.csv").find("text/absolute seed 2, which it starts from, has not been trained"),
+              std::string::npos);
+    const ProgramResult result = run(compare("longer"));
+    ASSERT_EQ(result.code, 0) << result.err;
+    const fs::path tiled = folder_.path() / "runs/longer/longer/tiled/seed-2";
+    EXPECT_NE(read_text(tiled / "log.txt").find("16 rows became 32, by beyond: tile"), std::string::npos);
+    EXPECT_NE(read_text(tiled / "log.txt").find("runs/longer/text/absolute/seed-2"), std::string::npos);
+    const std::string before = table("longer", "runs.csv");
+    ASSERT_EQ(run(compare("longer")).code, 0);
+    EXPECT_EQ(table("longer", "runs.csv"), before);
+}
+
+TEST_F(Compare, OnlySomeBlocksAreWorkedOnAndTheTablesKeepTheOthers) {
+    std::vector<std::string> only = compare("two");
+    only.insert(only.begin() + 2, {"--only", "order"});
+    ASSERT_EQ(run(only).code, 0);
+    EXPECT_EQ(count_of(table("two", "runs.csv"), ",done,"), 2U);
+    EXPECT_EQ(count_of(table("two", "runs.csv"), ",unfinished,"), 4U);
+    only[3] = "text";
+    ASSERT_EQ(run(only).code, 0);
+    EXPECT_EQ(count_of(table("two", "runs.csv"), ",done,"), 6U);
+    only[3] = "txet";
+    const ProgramResult unknown = run(only);
+    EXPECT_EQ(unknown.code, 2);
+    EXPECT_NE(unknown.err.find("--only txet: there is no such block"), std::string::npos) << unknown.err;
+}
+
 TEST_F(Compare, AChangedConfigurationIsRefusedAndNamed) {
     ASSERT_EQ(run(compare("two")).code, 0);
     const std::string before = table("two", "runs.csv");

@@ -162,6 +162,35 @@ TEST(Comparison, NothingToCompareIsAnError) {
                    "runs: expects what is compared");
 }
 
+TEST(Comparison, ARunCanStartFromOneOfAnEarlierBlockWithTheSameSeeds) {
+    const std::string from_rope = "runs: {t5: {init_from: text/rope, model: {position: t5_bias}}}";
+    const std::string same_seed = with("runs: {t5: {model: {position: t5_bias}}}", "seeds: [1]\n    " + from_rope);
+    const Comparison comparison = parse_comparison(same_seed, "pair.yaml");
+    EXPECT_EQ(comparison.blocks[1].models[0].init_from, "text/rope");
+    EXPECT_TRUE(comparison.blocks[0].models[0].init_from.empty());
+    expect_message(with("runs: {t5: {model: {position: t5_bias}}}", from_rope), "pair.yaml:15:28",
+                   "\"text/rope\" is not block/run of an earlier block with the seeds of this one");
+    expect_message(with("rope: {model", "rope: {init_from: text/absolute, model"), "pair.yaml:7:21",
+                   "is not block/run of an earlier block");
+}
+
+TEST(Comparison, ABlockCanTakeTheRunsOfAnEarlierOne) {
+    const Comparison comparison = parse_comparison(
+        two_blocks + "  again:\n    base: {data: {probe: order, sequence_length: 12}}\n    runs: order\n", "pair.yaml");
+    ASSERT_EQ(comparison.blocks.size(), 3U);
+    ASSERT_EQ(comparison.blocks[2].models.size(), 1U);
+    EXPECT_EQ(comparison.blocks[2].models[0].name, "t5");
+    expect_message(with("runs: {t5: {model: {position: t5_bias}}}", "runs: ordr"), "pair.yaml:15:11",
+                   "there is no earlier block \"ordr\"");
+}
+
+TEST(Comparison, TheOtherComparisonsAreReadable) {
+    for (const char* name : {"notes", "learning_rate"}) {
+        const std::filesystem::path file = std::filesystem::path(LOCUS_SOURCE_DIR) / "configs/compare" / name;
+        EXPECT_FALSE(read_comparison(file.string() + ".yaml").blocks.empty()) << name;
+    }
+}
+
 TEST(Comparison, TheQuickComparisonIsReadable) {
     const Comparison quick = read_comparison(std::filesystem::path(LOCUS_SOURCE_DIR) / "configs/compare/quick.yaml");
     std::set<std::string> blocks;
