@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed and memory of a training step against the length: scripts/measure_lengths.py runs/notes
 
-Every run of the block `english`, with as many sequences as make 4,096 tokens a step, so that only the length changes: what grows is what an encoding and
+Every run of a block, with as many sequences as make 4,096 tokens a step, so that only the length changes: what grows is what an encoding and
 attention cost per token. One thread. `locus bench` measures each a few times in turns, so that a busy minute of the machine meets all of them; read medians.
 
 Writes speed_by_length.csv beside runs.csv, a row for each measurement; a second call adds what is missing."""
@@ -42,16 +42,18 @@ def bench(program, configuration, length):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("comparison", type=pathlib.Path, help="folder that `locus compare` wrote")
+    parser.add_argument("--block", default="english")
     parser.add_argument("--program", default="build/release/locus")
     parser.add_argument("--lengths", type=int, nargs="+", default=[64, 128, 256, 512, 1024, 2048])
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args(arguments)
     if any(length < 8 or TOKENS % length for length in options.lengths):
         parser.error(f"--lengths: each must divide {TOKENS}")
-    runs = sorted(path.parent.parent.name for path in (options.comparison / "english").glob("*/seed-1/config.yaml"))
+    found = sorted((options.comparison / options.block).glob("*/seed-*/config.yaml"), reverse=True)
+    configurations = {path.parent.parent.name: path for path in found}  # of the first seed
+    runs = sorted(configurations)
     if not runs:
-        print(f"error: {options.comparison}/english: no runs; `locus compare configs/compare/notes.yaml --only english` "
-              "makes them", file=sys.stderr)
+        print(f"error: {options.comparison}/{options.block}: no runs; `locus compare` makes them", file=sys.stderr)
         return 2
     target = options.comparison / "speed_by_length.csv"
     done = set()
@@ -64,7 +66,7 @@ def main(arguments=None):
     work = [item for item in work if item not in done]
     for number, (run, length, repeat) in enumerate(work, 1):
         try:
-            measured = bench(options.program, options.comparison / "english" / run / "seed-1" / "config.yaml", length)
+            measured = bench(options.program, configurations[run], length)
         except (OSError, RuntimeError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1

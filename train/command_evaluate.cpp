@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include <fmt/core.h>
@@ -64,15 +65,20 @@ Subject open_subject(const EvaluateCommand& command) {
     return subject;
 }
 
-/// Where the figures go; empty: nowhere. Checked before the work, not after it: a file that cannot be written would lose them.
+/// Checked before the work, not after it: a file that cannot be written would lose the figures.
+void check_folder(const char* option, const std::string& file) {
+    const fs::path folder = fs::absolute(file).parent_path();
+    if (!file.empty() && !fs::is_directory(folder))
+        throw ConfigurationError(fmt::format("{} {}: there is no folder {}", option, file, folder.string()));
+}
+
+/// Where the figures go; empty: nowhere.
 fs::path output_of(const EvaluateCommand& command) {
     if (command.csv.empty()) {
         const bool is_run = fs::is_regular_file(fs::path(command.model) / "config.yaml");
         return is_run && !command.lengths.empty() ? fs::path(command.model) / "length_extrapolation.csv" : fs::path();
     }
-    const fs::path folder = fs::absolute(command.csv).parent_path();
-    if (!fs::is_directory(folder))
-        throw ConfigurationError(fmt::format("--csv {}: there is no folder {}", command.csv, folder.string()));
+    check_folder("--csv", command.csv);
     return command.csv;
 }
 
@@ -152,14 +158,42 @@ void print_rows(const std::vector<LengthRow>& rows) {
     }
 }
 
+/// Writes the lines of --targets as they come: there may be more of them than fit into memory.
+class TargetsFile {
+public:
+    explicit TargetsFile(const std::string& path) : path_(path) {
+        if (!path.empty()) file_.open(path, std::ios::trunc);
+        check();
+    }
+    LossObserver observer() {
+        if (path_.empty()) return {};
+        return [this](const WindowLosses& window) { file_ << json_of(window) << '\n'; };
+    }
+    void close() {
+        if (path_.empty()) return;
+        file_.close();
+        check();
+        fmt::print("written: {}\n", path_);
+    }
+
+private:
+    void check() const {
+        if (!path_.empty() && !file_) throw FileError(fmt::format("--targets {}: cannot be written", path_));
+    }
+    std::string path_;
+    std::ofstream file_;
+};
+
 std::vector<LengthRow> evaluate_by_length(const EvaluateCommand& command, const Subject& subject) {
+    TargetsFile targets(command.targets);
     using Clock = std::chrono::steady_clock;
     const LengthProtocol protocol = protocol_of(command, subject);
     const Clock::time_point begin = Clock::now();
     std::int64_t tokens = 0;
     double seconds = 0;
     const std::vector<LengthRow> rows = evaluate_lengths(
-        subject.model(), *subject.shards, subject.tokenizer(), protocol, [&](std::int64_t done, std::int64_t total) {
+        subject.model(), *subject.shards, subject.tokenizer(), protocol,
+        [&](std::int64_t done, std::int64_t total) {
             check_signals();
             tokens = done;
             seconds = std::max(1e-9, std::chrono::duration<double>(Clock::now() - begin).count());
@@ -167,13 +201,15 @@ std::vector<LengthRow> evaluate_by_length(const EvaluateCommand& command, const 
             ProgressLine::show_activity(fmt::format("{} tokens/s  {} left  %", quantity_text(speed),
                                                     duration_text(static_cast<double>(total - done) / speed)),
                                         100 * done / total, 100);
-        });
+        },
+        targets.observer());
     ProgressLine::clear();
     fmt::print("boundary {}, {} of the tokens masked, L = {}; {} tokens at {} tokens/s\n", protocol.boundary,
                protocol.mask_probability,
                protocol.train_length > 0 ? std::to_string(protocol.train_length) : "the shortest length", tokens,
                quantity_text(static_cast<double>(tokens) / std::max(1e-9, seconds)));
     print_rows(rows);
+    targets.close();
     return rows;
 }
 
@@ -196,7 +232,8 @@ void refuse_text_options(const EvaluateCommand& command) {
         {command.seed != unset.seed, "--seed"},
         {command.window != 0, "--window"},
         {command.shift != 0, "--shift"},
-        {command.logn, "--logn"}};
+        {command.logn, "--logn"},
+        {!command.targets.empty(), "--targets"}};
     for (const auto& [is_given, name] : given) {
         if (is_given)
             throw ConfigurationError(fmt::format("{}: {} was trained on a probe and is evaluated on that; leave it out",
@@ -220,6 +257,7 @@ int run_evaluate(const EvaluateCommand& command) {
     const SignalGuard guard;
     use_threads(command.threads);
     const fs::path output = output_of(command);
+    check_folder("--targets", command.targets);
     Subject subject = open_subject(command);
     const bool by_length = !command.lengths.empty();
     write_rows(output, subject,

@@ -91,6 +91,8 @@ void add_protocol(CLI::App& command, CLI::Option* lengths, EvaluateCommand& eval
     add("--window", evaluate.window, "Control: attention sees this far to either side")
         ->check(CLI::Range(1, 1'048'576));
     add("--shift", evaluate.shift, "Control: chunks begin at this position")->check(CLI::Range(1, 1'048'576));
+    add("--targets", evaluate.targets, "Write every target's loss at every length here, as JSON lines")
+        ->type_name("FILE");
     command.add_flag("--logn", evaluate.logn, "Control: scores times log n / log L")
         ->needs(lengths)
         ->group("With --lengths");

@@ -37,6 +37,7 @@ struct EvaluateCommand {
     std::uint32_t seed = 0;
     std::int64_t window = 0, shift = 0;
     bool logn = false;
+    std::string targets;  // file for the loss of every target; empty: none
 };
 int run_evaluate(const EvaluateCommand& command);
 

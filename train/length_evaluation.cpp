@@ -1,13 +1,14 @@
 #include "train/length_evaluation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "model/position/position_encoding.h"
 #include "train/beyond.h"
-#include "train/chunk_losses.h"
 #include "train/error.h"
 #include "train/too_long.h"
 
@@ -166,10 +167,18 @@ SchemeSums start_scheme(const PairedWindows& windows, const LengthProtocol& prot
     return sums;
 }
 
+/// A few windows, and how often each is drawn by the bootstrap.
+struct WindowGroup {
+    std::int64_t first = 0;
+    std::vector<MaskedSample> samples;
+    std::vector<std::vector<double>> counts;
+};
+
 /// A few windows of a scheme through all variants and lengths, L of the plain model first: the others are compared with it.
-void add_group(const std::vector<MaskedSample>& group, const std::vector<std::vector<double>>& counts,
-               const LengthProtocol& protocol, const std::vector<Variant>& variants, ChunkLosses& losses,
-               const TokensDone& done, SchemeSums& sums) {
+void add_group(const WindowGroup& windows, const LengthProtocol& protocol, const std::vector<Variant>& variants,
+               ChunkLosses& losses, const TokensDone& done, const LossObserver& observer, SchemeSums& sums) {
+    const std::vector<MaskedSample>& group = windows.samples;
+    const std::string beyond = beyond_of(variants[0].model->settings());
     const auto found = std::find(protocol.lengths.begin(), protocol.lengths.end(), reference_length(protocol));
     const auto reference_at = static_cast<std::size_t>(found - protocol.lengths.begin());
     std::vector<TargetLosses> reference(group.size());
@@ -181,8 +190,12 @@ void add_group(const std::vector<MaskedSample>& group, const std::vector<std::ve
             const std::vector<TargetLosses> found_losses =
                 is_reference ? reference
                              : losses.compute(*variants[v].model, group, sums.chunks[n], variants[v].shift, done);
-            for (std::size_t w = 0; w < group.size(); ++w)
-                sums.buckets[v][n].add(group[w], found_losses[w], reference[w], counts[w]);
+            for (std::size_t w = 0; w < group.size(); ++w) {
+                sums.buckets[v][n].add(group[w], found_losses[w], reference[w], windows.counts[w]);
+                if (observer)
+                    observer({beyond, sums.scheme + variants[v].suffix, protocol.lengths[n],
+                              windows.first + static_cast<std::int64_t>(w), group[w], found_losses[w]});
+            }
         }
     }
 }
@@ -211,24 +224,24 @@ std::vector<LengthRow> rows_of(const SchemeSums& sums, const LengthProtocol& pro
 }
 
 std::vector<LengthRow> evaluate_policy(const PairedWindows& windows, const LengthProtocol& protocol,
-                                       const std::vector<Variant>& variants, const TokensDone& done) {
+                                       const std::vector<Variant>& variants, const TokensDone& done,
+                                       const LossObserver& observer) {
     std::vector<SchemeSums> schemes;
     for (const std::string& scheme : protocol.schemes)
         schemes.push_back(start_scheme(windows, protocol, scheme, variants));
     ChunkLosses losses(windows);
     const std::int64_t at_once = std::max<std::int64_t>(1, ChunkLosses::tokens_at_once / longest_of(protocol));
-    std::vector<MaskedSample> group;
-    std::vector<std::vector<double>> counts;
-    for (std::int64_t first = 0; first < windows.count(); first += at_once) {
-        const auto size = static_cast<std::size_t>(std::min(at_once, windows.count() - first));
-        group.resize(size);
-        counts.resize(size);
+    WindowGroup group;
+    for (group.first = 0; group.first < windows.count(); group.first += at_once) {
+        const auto size = static_cast<std::size_t>(std::min(at_once, windows.count() - group.first));
+        group.samples.resize(size);
+        group.counts.resize(size);
         for (std::size_t w = 0; w < size; ++w) {
-            const std::int64_t index = first + static_cast<std::int64_t>(w);
-            windows.read(index, group[w]);
-            draw_counts(protocol.seed, static_cast<std::uint32_t>(index), counts[w]);
+            const std::int64_t index = group.first + static_cast<std::int64_t>(w);
+            windows.read(index, group.samples[w]);
+            draw_counts(protocol.seed, static_cast<std::uint32_t>(index), group.counts[w]);
         }
-        for (SchemeSums& scheme : schemes) add_group(group, counts, protocol, variants, losses, done, scheme);
+        for (SchemeSums& scheme : schemes) add_group(group, protocol, variants, losses, done, observer, scheme);
     }
     std::vector<LengthRow> rows;
     const std::string beyond = beyond_of(variants[0].model->settings());
@@ -255,7 +268,7 @@ std::int64_t tokens_of(const PairedWindows& windows, const LengthProtocol& proto
 
 std::vector<LengthRow> evaluate_lengths(const MaskedLanguageModel& model, const TokenShards& shards,
                                         const Tokenizer& tokenizer, const LengthProtocol& protocol,
-                                        const LengthProgress& progress) {
+                                        const LengthProgress& progress, const LossObserver& observer) {
     check_protocol(model, protocol);
     const std::int64_t longest = longest_of(protocol);
     const std::vector<std::string> policies = policies_of(model, protocol, longest + protocol.shift);
@@ -271,7 +284,7 @@ std::vector<LengthRow> evaluate_lengths(const MaskedLanguageModel& model, const 
     std::vector<LengthRow> rows;
     for (const std::string& policy : policies) {
         const Variants variants(model, protocol, policy);
-        const std::vector<LengthRow> more = evaluate_policy(windows, protocol, variants.list(), done);
+        const std::vector<LengthRow> more = evaluate_policy(windows, protocol, variants.list(), done, observer);
         rows.insert(rows.end(), more.begin(), more.end());
     }
     return rows;
@@ -286,6 +299,17 @@ std::string cells(const std::optional<Interval>& interval) {
 }
 
 }  // namespace
+
+std::string json_of(const WindowLosses& window) {
+    nlohmann::json losses = nlohmann::json::array();
+    for (const double loss : window.losses.loss)
+        losses.push_back(std::isnan(loss) ? nlohmann::json() : nlohmann::json(loss));
+    const nlohmann::ordered_json line = {{"window", window.window},          {"beyond", window.beyond},
+                                         {"scheme", window.scheme},          {"length", window.length},
+                                         {"ids", window.sample.ids},         {"positions", window.sample.positions},
+                                         {"targets", window.sample.targets}, {"losses", losses}};
+    return line.dump();
+}
 
 std::string length_csv(const ModelSettings& model, std::int64_t train_length, const std::vector<LengthRow>& rows) {
     std::string csv =

@@ -26,6 +26,7 @@
 #include "data/tokenizer.h"
 #include "model/masked_language_model.h"
 #include "train/bootstrap.h"
+#include "train/chunk_losses.h"
 #include "train/position_buckets.h"
 
 namespace locus {
@@ -61,11 +62,24 @@ struct LengthRow {
 /// Tokens run and in all, for a progress line.
 using LengthProgress = std::function<void(std::int64_t done, std::int64_t total)>;
 
+/// The losses of one window's targets at one length, before they are summed.
+struct WindowLosses {
+    std::string beyond, scheme;  // as in LengthRow
+    std::int64_t length = 0, window = 0;
+    const MaskedSample& sample;  // corrupted ids, places and ids of the targets
+    const TargetLosses& losses;
+};
+using LossObserver = std::function<void(const WindowLosses&)>;
+
 /// Reads the text as often as there are policies, in memory that does not grow with it. Throws ConfigurationError for settings that do not fit together
 /// or lengths that the model does not take, DataError for a text shorter than a window, NotFiniteError.
 std::vector<LengthRow> evaluate_lengths(const MaskedLanguageModel& model, const TokenShards& shards,
                                         const Tokenizer& tokenizer, const LengthProtocol& protocol,
-                                        const LengthProgress& progress = {});
+                                        const LengthProgress& progress = {}, const LossObserver& observer = {});
+
+/// A line of --targets: {"window": 0, "beyond": "", "scheme": "chunked", "length": 32, "ids": [...], "positions": [...], "targets": [...],
+/// "losses": [...]}; null where no chunk of the scheme scores the target.
+std::string json_of(const WindowLosses& window);
 
 /// length_extrapolation.csv. `train_length` 0: not known, an empty cell.
 std::string length_csv(const ModelSettings& model, std::int64_t train_length, const std::vector<LengthRow>& rows);

@@ -306,7 +306,9 @@ TEST_F(CommandLine, TrainsEvaluatesAndFills) {
         more.insert(more.begin(), evaluate.begin(), evaluate.end());
         return more;
     };
-    const ProgramResult evaluated = run(with({"--lengths", "16,32", "--csv", "lengths.csv"}));
+    const ProgramResult evaluated =
+        run(with({"--lengths", "16,32", "--csv", "lengths.csv", "--targets", "targets.jsonl"}));
+    EXPECT_EQ(read_text(folder_ / "targets.jsonl").rfind("{\"window\":0,", 0), 0U);
     ASSERT_EQ(evaluated.code, 0) << evaluated.err;
     const std::string csv = read_text(folder_ / "lengths.csv");
     EXPECT_EQ(csv.rfind("encoding,beyond,train_length,length,scheme,bucket,bucket_begin,bucket_end,loss,masked_"
@@ -334,6 +336,7 @@ TEST_F(CommandLine, TrainsEvaluatesAndFills) {
     expect_error(with({"--lengths", "16,16"}), 2, "16 twice");
     expect_error(with({"--lengths", "7"}), 2, "--lengths");
     expect_error(with({"--window", "8"}), 2, "--lengths");
+    expect_error(with({"--lengths", "16,32", "--targets", "nowhere/x.jsonl"}), 2, "--targets nowhere/x.jsonl");
     expect_error(with({"--lengths", "16", "--boundary", "cls"}), 2, "--boundary");
     expect_error({"evaluate", bert, "--text", "held out.txt"}, 3, "has no tokenizer");
     expect_error({"evaluate", "runs/tiny", "--text", "none.txt"}, 3, "none.txt");

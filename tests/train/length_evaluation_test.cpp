@@ -5,8 +5,12 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <string>
 #include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "data/error.h"
 #include "tests/train/tiny_run.h"
@@ -303,6 +307,30 @@ TEST_F(LengthEvaluation, ImpossibleSettingsAreRefused) {
     expect([](LengthProtocol&) {}, "--lengths 64: the model takes 32 tokens at most", *tupe);
     expect([](LengthProtocol& p) { p.beyond = {"error"}, p.lengths = {32}, p.shift = 8; },
            "--shift 8 with --lengths 32", *absolute);
+}
+
+TEST_F(LengthEvaluation, TheLossesOfSingleTargetsAreThoseThatTheRowsSum) {
+    protocol_.window = 8;
+    std::map<std::string, std::vector<double>> losses;
+    const auto observe = [&](const WindowLosses& window) {
+        for (const double loss : window.losses.loss)
+            if (!std::isnan(loss)) losses[fmt::format("{} {}", window.scheme, window.length)].push_back(loss);
+        const nlohmann::json line = nlohmann::json::parse(json_of(window));
+        EXPECT_EQ(line["positions"].size(), line["losses"].size());
+        EXPECT_EQ(line["ids"].size(), 62U);  // without [CLS] and [SEP]
+        EXPECT_EQ(line["ids"][line["positions"][0].get<std::size_t>()], data_.tokenizer->special().mask);
+    };
+    const std::vector<LengthRow> rows =
+        evaluate_lengths(*model("rope"), *data_.valid_shards, *data_.tokenizer, protocol_, {}, observe);
+    for (const char* scheme : {"chunked", "centred", "chunked+window8", "centred+window8"}) {
+        for (const std::int64_t length : protocol_.lengths) {
+            const LengthRow& row = find(rows, length, scheme);
+            const std::vector<double>& found = losses[fmt::format("{} {}", scheme, length)];
+            ASSERT_EQ(static_cast<std::int64_t>(found.size()), row.masked);
+            EXPECT_NEAR(std::accumulate(found.begin(), found.end(), 0.0) / static_cast<double>(found.size()), row.loss,
+                        1e-12);
+        }
+    }
 }
 
 TEST_F(LengthEvaluation, ATextShorterThanAWindowIsRefused) {
