@@ -67,8 +67,9 @@ Subject open_subject(const EvaluateCommand& command) {
 
 /// Checked before the work, not after it: a file that cannot be written would lose the figures.
 void check_folder(const char* option, const std::string& file) {
+    if (file.empty()) return;
     const fs::path folder = fs::absolute(file).parent_path();
-    if (!file.empty() && !fs::is_directory(folder))
+    if (!fs::is_directory(folder))
         throw ConfigurationError(fmt::format("{} {}: there is no folder {}", option, file, folder.string()));
 }
 
