@@ -1,6 +1,7 @@
 #include "train/probe_evaluation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -82,6 +83,9 @@ void add_batch(const MaskedLanguageModel& model, const ProbeSettings& probe, con
         for (std::size_t target = 0; target < example.rows.size(); ++target, ++row) {
             Sums one = bounds_of(probe, example, target);
             one.loss = result.loss.as<double>()[row];
+            if (!std::isfinite(one.loss))
+                throw NotFiniteError(fmt::format("the loss of a masked token is {} in sequences of {} tokens", one.loss,
+                                                 tensors.input().longest));
             one.correct = result.correct.as<std::int32_t>()[row];
             sums[example.classes[target]].add(one);
         }

@@ -1,10 +1,11 @@
 // agreement: a verb agrees with its subject across a distance, past nouns that would mislead it.
 //
 //   construction   a subject after "the" (the cats), its verb masked d places after the noun, fillers elsewhere. Attractors, nouns after "near"
-//                  (near dog) of either number, stand anywhere else, between or around. The verb is "runs" for one, "run" for several
+//                  (near dog) of either number, stand anywhere else, between or around. The verb is "runs" for one, "run" for several. Training draws
+//                  d from the smallest to the largest of the distances, so that the distance itself does not give the subject away
 //   worked line    b  the  cats  e  near  dog  a  [MASK]  c     row 7: run     (distance 5)
 //   distinguishes  content and neighbourhood (which noun follows "the") that must be carried over a distance, from distance itself. The test split
-//                  also doubles the largest distance as long as it fits: what of a loss at longer lengths is attention spread too thin
+//                  asks at the distances themselves, and doubles the largest one as long as it fits: what of a loss at longer lengths is attention spread too thin
 //   expected       any encoding that sees the neighbour to the left: near 1 at all distances; those whose reach is short fall with d. none: the floor
 //   floor          numbers are drawn independently, so the subject is any of the nouns: the share of plurals among them
 //   oracle         reads the noun after "the"; 1
@@ -43,6 +44,8 @@ std::int64_t shortest(const ProbeSettings& settings) { return largest_distance(s
 
 std::int64_t draw_distance(const ProbeSettings& settings, std::int64_t length, ProbeSplit split, ProbeDraws& draws) {
     std::vector<std::int64_t> distances = list_option(settings, "distances");
+    if (split == ProbeSplit::train)
+        return draws.between(*std::min_element(distances.begin(), distances.end()), largest_distance(settings));
     if (split == ProbeSplit::test)
         for (std::int64_t far = 2 * largest_distance(settings); far + 2 <= length; far *= 2) distances.push_back(far);
     return draws.of(distances);
@@ -89,16 +92,20 @@ std::string condition(std::int32_t distance) { return fmt::format("distance={}",
 
 }  // namespace
 
-const Probe agreement_probe{
-    .name = "agreement",
-    .summary = "a masked verb agrees with a subject d places before it, past misleading nouns",
-    .options = {{"distances", std::vector<std::int64_t>{2, 4, 8, 16, 32}, {}, 1, 65536, "from the subject to its verb"},
-                {"attractors", std::int64_t{3}, {}, 0, 64, "misleading nouns, where they fit"}},
-    .symbols = symbols,
-    .shortest = shortest,
-    .make = make,
-    .oracle = oracle,
-    .floor = floor,
-    .condition = condition};
+const Probe agreement_probe{.name = "agreement",
+                            .summary = "a masked verb agrees with a subject d places before it, past misleading nouns",
+                            .options = {{"distances",
+                                         std::vector<std::int64_t>{2, 4, 8, 16, 32},
+                                         {},
+                                         1,
+                                         65536,
+                                         "from the subject to its verb; training has all between them"},
+                                        {"attractors", std::int64_t{3}, {}, 0, 64, "misleading nouns, where they fit"}},
+                            .symbols = symbols,
+                            .shortest = shortest,
+                            .make = make,
+                            .oracle = oracle,
+                            .floor = floor,
+                            .condition = condition};
 
 }  // namespace locus

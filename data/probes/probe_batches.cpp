@@ -14,20 +14,18 @@ ProbeBatches::ProbeBatches(const DataSettings& settings, std::int64_t samples)
 }
 
 void ProbeBatches::training(std::int64_t first, std::int64_t size, TokenBatch& batch) const {
-    batch.clear();
-    ProbeExample example;
-    for (std::int64_t index = first; index < first + size; ++index) {
-        make_probe_example(probe_, length_, ProbeSplit::train, index, example);
-        append_example(example, cls_sep_, batch);
-    }
+    fill(ProbeSplit::train, first, first + size, batch);
 }
 
 void ProbeBatches::validation(std::int64_t first, std::int64_t size, TokenBatch& batch) const {
+    fill(ProbeSplit::validation, first, std::min(first + size, samples_), batch);
+}
+
+void ProbeBatches::fill(ProbeSplit split, std::int64_t first, std::int64_t end, TokenBatch& batch) const {
     batch.clear();
     ProbeExample example;
-    const std::int64_t end = std::min(first + size, samples_);
     for (std::int64_t index = first; index < end; ++index) {
-        make_probe_example(probe_, length_, ProbeSplit::validation, index, example);
+        make_probe_example(probe_, length_, split, index, example);
         append_example(example, cls_sep_, batch);
     }
 }

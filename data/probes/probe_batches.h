@@ -17,6 +17,8 @@ public:
     std::int64_t samples() const override { return samples_; }
 
 private:
+    void fill(ProbeSplit split, std::int64_t first, std::int64_t end, TokenBatch& batch) const;
+
     ProbeSettings probe_;
     std::int64_t length_;  // without [CLS] and [SEP]
     bool cls_sep_;

@@ -180,6 +180,15 @@ TEST(ProbeEvaluation, IsTheLossAndAccuracyOfTheModelAndTheSameTwice) {
     EXPECT_NEAR(once[0].loss, loss / 16, 1e-10);
 }
 
+TEST(ProbeEvaluation, ALossThatIsNoNumberIsAnError) {
+    const Settings settings = settings_of("{probe: absolute_index, sequence_length: 16}", {"model.position=none"});
+    MaskedLanguageModel model = random_model(settings);
+    model.initialize(1);
+    Parameter& bias = *model.parameters().find("cls.predictions.bias");
+    bias.value.as<double>()[0] = std::nan("");
+    EXPECT_THROW(evaluate_probe(model, settings.data, {16}, 1), NotFiniteError);
+}
+
 TEST(ProbeEvaluation, RefusesALengthThatTheProbeDoesNotFitInto) {
     const Settings settings = settings_of("{probe: distance_retrieval, sequence_length: 40}", {"model.position=none"});
     MaskedLanguageModel model = random_model(settings);
