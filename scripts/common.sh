@@ -52,11 +52,11 @@ configure() {
     quietly "configuring the build (cmake --preset $1)" cmake --preset "$@"
 }
 
-# The python3 that has matplotlib: the first of the path, else the system's.
-python_with_matplotlib() {
+# The python3 that has what our scripts import: the first of the path, else the system's.
+python_with_packages() {
     local candidate
     for candidate in python3 /usr/bin/python3; do
-        if command -v "$candidate" >/dev/null && "$candidate" -c 'import matplotlib' 2>/dev/null; then
+        if command -v "$candidate" >/dev/null && "$candidate" -c 'import matplotlib, pandas, scipy, yaml' 2>/dev/null; then
             printf '%s\n' "$candidate"
             return 0
         fi

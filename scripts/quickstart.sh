@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # From a fresh clone to a trained model in a few minutes, without a download of data: installs what is missing, builds, trains a small BERT on
-# a corpus that the program makes itself, draws the loss curve and fills masks. Run it again and it goes on where it stopped.
+# a corpus that the program makes itself, draws the loss curve, fills masks, and compares position encodings with each other. Run it again and
+# it goes on where it stopped.
 #
-#   scripts/quickstart.sh [--prefix DIR] [--set key=value ...]
+#   scripts/quickstart.sh [--prefix DIR] [--no-compare] [--set key=value ...]
 #
 #   --prefix DIR       for machines without root: packages are unpacked into DIR (see scripts/setup.sh)
+#   --no-compare       leaves out the comparison of encodings, about six minutes on two cores
 #   --set key=value    another value in configs/quickstart.yaml, such as --set train.steps=1000; may be repeated
 
 prefix=
+compares=yes
 settings=()
 name=quickstart
 directory=runs
@@ -29,8 +32,12 @@ while [ $# -gt 0 ]; do
         esac
         shift 2
         ;;
+    --no-compare)
+        compares=
+        shift
+        ;;
     -h | --help)
-        sed -n '2,9s/^# \{0,1\}//p' scripts/quickstart.sh
+        sed -n '2,11s/^# \{0,1\}//p' scripts/quickstart.sh
         exit 0
         ;;
     *) fail "unknown argument '$1'; --help shows the options" ;;
@@ -40,20 +47,20 @@ done
 sentences=("The keys near the old cabinet [MASK] missing." "A new store opened [MASK] the new mall."
     "Mara asked [MASK] whether the lamps were safe.")
 
-say "1 of 4: packages"
+say "1 of 5: packages"
 set_up ${prefix:+--prefix "$prefix"}
 
-say "2 of 4: building (the first time takes a minute or two)"
+say "2 of 5: building (the first time takes a minute or two)"
 configure release
 quietly "building" cmake --build --preset release --target locus
 locus=$PWD/build/release/locus
 
-say "3 of 4: training configs/quickstart.yaml"
+say "3 of 5: training configs/quickstart.yaml"
 run=$directory/$name
 "$locus" train configs/quickstart.yaml --resume "${settings[@]}"
 
-say "4 of 4: picture and masks"
-if python=$(python_with_matplotlib); then
+say "4 of 5: picture and masks"
+if python=$(python_with_packages); then
     "$python" scripts/plot.py "$run" >/dev/null
     picture=$(absolute_path "$run/loss.png")
 else
@@ -65,3 +72,11 @@ for sentence in "${sentences[@]}"; do
 done
 
 printf '\nLoss curve:  %s\nCheckpoint:  %s\nIts numbers: %s\n' "$picture" "$(cd "$run/best" && pwd -P)" "$(absolute_path "$run/metrics.csv")"
+
+[ -n "$compares" ] || exit 0
+say "5 of 5: what position encodings do, and do beyond their length: configs/compare/quick.yaml"
+"$locus" compare configs/compare/quick.yaml --set "compare.directory=$directory"
+if [ -n "${python:-}" ]; then
+    "$python" scripts/report.py "$directory/quick" --claims configs/compare/quick_claims.yaml >/dev/null
+    printf '\nReport:      %s\n' "$(absolute_path "$directory/quick/report/report.html")"
+fi

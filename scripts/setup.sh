@@ -12,7 +12,7 @@ set -euo pipefail
 packages=(build-essential cmake ninja-build pkg-config
     libdnnl-dev ocl-icd-opencl-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libutf8proc-dev libzstd-dev
     libgtest-dev libgmock-dev libbenchmark-dev
-    python3 python3-matplotlib zstd)
+    python3 python3-matplotlib python3-pandas python3-scipy python3-yaml zstd)
 
 usage='usage: scripts/setup.sh [--prefix DIR]'
 say() { printf 'setup: %s\n' "$*"; }

@@ -46,7 +46,7 @@ check_scripts() {
     for script in scripts/*.sh .ci/run; do
         bash -n "$script" || fail "$script has a syntax error"
     done
-    python3 - scripts/*.py tests/scripts/*.py <<'PYTHON' || fail "a Python script has a syntax error"
+    python3 - scripts/*.py scripts/reporting/*.py tests/scripts/*.py <<'PYTHON' || fail "a Python script has a syntax error"
 import sys
 for path in sys.argv[1:]:
     with open(path, encoding="utf-8") as file:
@@ -54,7 +54,7 @@ for path in sys.argv[1:]:
 PYTHON
     python3 scripts/make_encodings_page.py --check || fail "docs/encodings.md is out of date"
     local python
-    python=$(python_with_matplotlib) || fail "no python3 here has matplotlib"
+    python=$(python_with_packages) || fail "no python3 here has matplotlib, pandas, scipy and yaml; scripts/setup.sh installs them"
     quietly "tests/scripts" "$python" -m unittest discover -s tests/scripts -p '*_test.py'
 }
 

@@ -196,7 +196,7 @@ TEST(Comparison, TheQuickComparisonIsReadable) {
     std::set<std::string> blocks;
     for (const ComparisonBlock& block : quick.blocks) {
         blocks.insert(block.name);
-        EXPECT_EQ(block.seeds.size(), 3U);
+        EXPECT_EQ(block.seeds.size(), 2U);
         EXPECT_EQ(block.models.size(), block.is_probe() ? 9U : 5U);
     }
     EXPECT_EQ(blocks, (std::set<std::string>{"absolute_index", "order", "phrase_shift", "text"}));
