@@ -70,7 +70,7 @@ class CheckStatistics(unittest.TestCase):
         def one_sided(values, level):
             return values.mean(axis=1) < check_statistics.MARGIN
 
-        with unittest.mock.patch.object(check_statistics, "equivalent", one_sided), unittest.mock.patch.object(check_statistics, "JUDGED_TWICE", 0):
+        with unittest.mock.patch.multiple(check_statistics, equivalent=one_sided, JUDGED_TWICE=0):
             code, out, _ = self.run_it("--spread", 0.015, "--seeds", 5)
         self.assertEqual(code, 1)
         self.assertIn("wrong equivalences at sd 0.0150", out)
@@ -100,7 +100,8 @@ class CheckStatistics(unittest.TestCase):
                 return numpy.array([[1, 2, 1], [1, 0, 3]])
 
         with unittest.mock.patch.object(check_statistics, "REPLICATES", 3):
-            low, high = check_statistics.percentile_intervals(Counts(), numpy.array([[4.0, 2.0]]), numpy.array([[2.0, 2.0]]))
+            sums, targets = numpy.array([[4.0, 2.0]]), numpy.array([[2.0, 2.0]])
+            low, high = check_statistics.percentile_intervals(Counts(), sums, targets)
         self.assertAlmostEqual(float(low[0]), 10 / 8)  # ratios 6 / 4, 8 / 4, 10 / 8
         self.assertAlmostEqual(float(high[0]), 2)
 
@@ -108,7 +109,8 @@ class CheckStatistics(unittest.TestCase):
         code, _, err = self.run_it(self.folder / "nowhere")
         self.assertEqual(code, 2)
         self.assertIn("no such folder", err)
-        for arguments in ((), ("--spread", "0.01"), (str(self.folder), "--seeds", "3"), ("--spread", "-1", "--seeds", "3"), ("--spread", "1", "--seeds", "1")):
+        for arguments in ((), ("--spread", "0.01"), (str(self.folder), "--seeds", "3"), ("--spread", "-1", "--seeds", "3"),
+                          ("--spread", "1", "--seeds", "1")):
             with self.assertRaises(SystemExit) as caught, contextlib.redirect_stderr(io.StringIO()):
                 check_statistics.main(list(arguments))
             self.assertEqual(caught.exception.code, 2)
