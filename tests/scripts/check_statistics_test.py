@@ -109,8 +109,8 @@ class CheckStatistics(unittest.TestCase):
         code, _, err = self.run_it(self.folder / "nowhere")
         self.assertEqual(code, 2)
         self.assertIn("no such folder", err)
-        for arguments in ((), ("--spread", "0.01"), (str(self.folder), "--seeds", "3"), ("--spread", "-1", "--seeds", "3"),
-                          ("--spread", "1", "--seeds", "1")):
+        for arguments in ((), ("--spread", "0.01"), (str(self.folder), "--seeds", "3"),
+                          ("--spread", "-1", "--seeds", "3"), ("--spread", "1", "--seeds", "1")):
             with self.assertRaises(SystemExit) as caught, contextlib.redirect_stderr(io.StringIO()):
                 check_statistics.main(list(arguments))
             self.assertEqual(caught.exception.code, 2)

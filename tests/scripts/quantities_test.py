@@ -14,7 +14,7 @@ from tiny_comparison import TinyComparison
 
 
 def comparison():
-    """english: none and rope with seeds 1 to 3, absolute with two policies and seeds 2 to 4; the probe order; speeds."""
+    """english: none and rope with seeds 1 to 3, absolute with two policies and 2 to 4; the probe order; speeds."""
     tiny = TinyComparison()
     tiny.add_losses("english", "none", {1: {32: 3.0, 64: 3.1}, 2: {32: 3.2, 64: 3.3}, 3: {32: 3.4, 64: 3.5}})
     tiny.add_losses("english", "rope", {1: {32: 2.0, 64: 2.5}, 2: {32: 2.1, 64: 2.2}, 3: {32: 2.2, 64: 2.3}})

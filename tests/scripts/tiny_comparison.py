@@ -12,8 +12,8 @@ class TinyComparison:
         self.rows.setdefault(table, []).append(cells)
 
     def add_run(self, block, run, seed, **changes):
-        cells = {"block": block, "run": run, "seed": seed, "encoding": run, "status": "done", "steps": 10, "tokens": 1000,
-                 "train_length": 32, "validation_loss": 2.5, "validation_accuracy": 0.3, "parameters": 100,
+        cells = {"block": block, "run": run, "seed": seed, "encoding": run, "status": "done", "steps": 10,
+                 "tokens": 1000, "train_length": 32, "validation_loss": 2.5, "validation_accuracy": 0.3, "parameters": 100,
                  "configuration": "0123456789abcdef", "reason": ""}
         self.add("runs", **{**cells, **changes})
 
@@ -35,8 +35,8 @@ class TinyComparison:
             if done:
                 self.add_run(block, run, seed)
             self.add("probes", block=block, run=run, seed=seed, probe="p", variant="", boundary="none", encoding=run,
-                     condition=condition, train_length=32, length=length, loss=1 - accuracy, accuracy=accuracy, targets=100,
-                     accuracy_ci_low=0, accuracy_ci_high=1, floor_loss=0.5, floor_accuracy=0.25, ceiling_accuracy=1)
+                     condition=condition, train_length=32, length=length, loss=1 - accuracy, accuracy=accuracy,
+                     targets=100, accuracy_ci_low=0, accuracy_ci_high=1, floor_loss=0.5, floor_accuracy=0.25, ceiling_accuracy=1)
 
     def add_time(self, block, run, seed, tokens_per_second, seconds=1):
         self.add("times", block=block, run=run, seed=seed, tokens_per_second=tokens_per_second, seconds=seconds,

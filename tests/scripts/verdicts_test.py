@@ -283,8 +283,8 @@ class WhatCannotBeJudged(Case):
         result = self.one(with_differences(("absolute", near)), self.delta())
         criterion = result.criteria[0]
         self.assertEqual((result.verdict, criterion.outcome, result.p), ("inconclusive", "not trained enough", None))
-        self.assertEqual(result.reason, "not trained enough: english/absolute is 0.080 nats ahead of none at 32 tokens, "
-                                        "less than 0.1.")
+        self.assertEqual(result.reason, "not trained enough: english/absolute is 0.080 nats ahead of none at 32 "
+                                        "tokens, less than 0.1.")
         self.assertEqual((criterion.p_for, criterion.mean), (None, 0))
         self.assertEqual(self.one(with_differences(("absolute", CLEAR)), self.delta()).verdict, "reproduced")
         opened = self.judge(with_differences(("absolute", near)), claim(self.delta()), gate=0.07)
@@ -458,6 +458,7 @@ class Planning(Case):
     def test_effect_is_the_distance_from_the_nearer_end(self):
         tiny = with_differences(("absolute", {1: 0.1, 2: 0.2, 3: 0.3}))
         plans = self.plan(tiny, claim(mean(within=0.25)), claim(mean(between=[0, 0.7]), id="R2"))
+        self.assertIn("nearer end", plans[0].note)
         self.assertAlmostEqual(plans[0].effect, 0.05)
         self.assertAlmostEqual(plans[1].effect, 0.2)
 

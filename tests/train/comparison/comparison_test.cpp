@@ -185,7 +185,7 @@ TEST(Comparison, ABlockCanTakeTheRunsOfAnEarlierOne) {
 }
 
 TEST(Comparison, TheOtherComparisonsAreReadable) {
-    for (const char* name : {"notes", "gpu", "learning_rate"}) {
+    for (const char* name : {"notes", "pilot", "gpu", "learning_rate"}) {
         const std::filesystem::path file = std::filesystem::path(LOCUS_SOURCE_DIR) / "configs/compare" / name;
         EXPECT_FALSE(read_comparison(file.string() + ".yaml").blocks.empty()) << name;
     }
