@@ -22,8 +22,8 @@ from tiny_comparison import TinyComparison
 
 LOSSES = {"none": 2.8, "absolute": 2.0, "rope": 1.9, "shallow": 2.75}
 STEPS = {"none": 0, "absolute": 0.9, "rope": 0.04, "shallow": 0.0}  # delta for each doubling of the length
-METRICS = ("step,tokens,epoch,split,loss,masked_accuracy,learning_rate,gradient_norm,tokens_per_second,elapsed_seconds\n"
-           "0,0,0,valid,5.5,0,,,,1\n5,500,1,train,9.9,,1e-3,1,90,2\n5,500,1,valid,3.25,0.1,,,,3\n10,1000,2,valid,{},0.2,,,,4\n")
+METRICS = ("step,tokens,epoch,split,loss,masked_accuracy\n"
+           "0,0,0,valid,5.5,0\n5,500,1,train,9.9,\n5,500,1,valid,3.25,0.1\n10,1000,2,valid,{},0.2\n")
 CLAIMS = {
     "level": 0.05, "gate": 0.1, "scheme": "centred", "blocks": {"english": "none"},
     "claims": [
@@ -62,8 +62,8 @@ def write_comparison(folder, seeds=(1, 2, 3)):
     tiny = TinyComparison()
     for run, loss in LOSSES.items():
         for policy in ("clip", "tile") if run == "absolute" else ("",):
-            factor = 0.5 if policy == "tile" else 1
-            by_seed = {seed: {length: loss + 0.01 * seed + (1 + 0.1 * seed) * factor * STEPS[run] * math.log2(length / 32)
+            step = STEPS[run] * (0.5 if policy == "tile" else 1)
+            by_seed = {seed: {length: loss + 0.01 * seed + (1 + 0.1 * seed) * step * math.log2(length / 32)
                               for length in (32, 64, 128)} for seed in seeds}
             tiny.add_losses("english", run, by_seed, beyond=policy, done=policy != "tile")
         for seed in seeds:
@@ -100,14 +100,20 @@ class Folder(unittest.TestCase):
 
 
 class WrittenReportTest(Folder):
-    def test_writes_pages_pictures_and_tables_that_check_then_finds_as_they_should_be(self):
+    def test_writes_one_page_without_links_outside_the_same_bytes_again_and_check_sees_what_was_changed(self):
         code, out, err = self.report("--notes", self.notes)
         self.assertEqual((code, err), (0, ""))
         output = self.runs / "report"
         self.assertEqual(out.strip(), str(output / "report.html"))
         self.check_html((output / "report.html").read_text(encoding="utf-8"))
         self.check_pictures(output)
+        before = self.files()
+        self.report("--notes", self.notes)
+        self.assertEqual([path for path, content in self.files().items() if content != before[path]], [])
         self.check_check(output)
+
+    def files(self):
+        return {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
 
     def check_html(self, html):
         self.assertEqual(re.findall(r"https?://", html), [])
@@ -128,8 +134,9 @@ class WrittenReportTest(Folder):
             self.assertLess(path.stat().st_size, 150_000)
 
     def check_check(self, output):
-        before = {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
+        before = self.files()
         self.assertEqual(self.report("--notes", self.notes, "--check"), (0, "", ""))
+        self.assertEqual(self.files(), before)
         changed = {output / "report.html": b"Order matters", output / "choose.csv": b"english,rope",
                    self.notes / "zh" / "001.md": "顺序重要".encode()}
         for path, part in changed.items():
@@ -142,11 +149,10 @@ class WrittenReportTest(Folder):
 
 
 class PictureTest(unittest.TestCase):
-    def test_a_picture_is_the_same_to_the_byte_when_drawn_again(self):
-        bars = [("结论", {"reproduced": 2, "refuted": 1})]
-        first, second = (figures.render(figures.verdict_bars(bars)) for _ in range(2))
-        self.assertEqual(first, second)
-        self.assertNotRegex(first[1], r"<dc:date>")
+    def test_chinese_is_drawn_as_outlines_and_no_date_is_kept(self):
+        _, svg = figures.render(figures.verdict_bars([("结论", {"reproduced": 2, "refuted": 1})]))
+        self.assertNotIn("<text", svg)
+        self.assertNotIn("<dc:date>", svg)
 
     def test_every_run_has_its_own_colour_and_marker_and_none_is_black(self):
         look = figures.styles([f"r{i}" for i in range(40)] + ["none"], {"none"})
@@ -167,9 +173,9 @@ class PictureTest(unittest.TestCase):
         figures.plt.close(figure)
 
     def test_a_probe_shows_a_dot_for_every_seed_and_its_floor(self):
-        rows = pandas.DataFrame([("r", seed, 32, condition, 0.1 * seed, 0.25, 1) for seed in (1, 2, 3) for condition in "ab"],
-                                columns=["run", "seed", "length", "condition", "accuracy", "floor_accuracy",
-                                         "ceiling_accuracy"])
+        cells = [("r", seed, 32, condition, 0.1 * seed, 0.25, 1) for seed in (1, 2, 3) for condition in "ab"]
+        rows = pandas.DataFrame(cells, columns=["run", "seed", "length", "condition", "accuracy", "floor_accuracy",
+                                                "ceiling_accuracy"])
         figure = figures.probe(rows, figures.styles(["r"]), "p")
         dots = [panel.collections[0].get_offsets()[:, 0].tolist() for panel in figure.axes if panel.get_visible()]
         self.assertEqual([[round(x, 6) for x in part] for part in dots], [[0.1, 0.2, 0.3]] * 2)
@@ -195,7 +201,7 @@ class ContentTest(Folder):
     def test_a_run_that_diverged_is_named_with_its_reason(self):
         text = self.markdown()
         self.assertIn("1 of 13 runs are not done:", text)
-        self.assertIn("- **diverged**: `english/lost`, seed 1: the loss became nan at step 7", text)
+        self.assertIn("- **diverged**: `english/lost` (seed 1): the loss became nan at step 7", text)
         self.assertIn("seed 1", next(line for line in text.splitlines() if line.startswith("**○ inconclusive**")))
 
     def test_a_section_without_its_table_says_which_file_it_needs(self):
@@ -205,6 +211,14 @@ class ContentTest(Folder):
             self.assertRegex(text, f"Left out: it needs `{file}`, which is not there.*{re.escape(maker)}")
         (self.runs / "lengths.csv").unlink()
         self.assertIn("Left out: it needs `lengths.csv`", self.markdown())
+
+    def test_positions_need_chunked_scoring(self):
+        self.assertIn("Without chunked scoring, the only one that has all positions: `english`.", self.markdown())
+        table = (self.runs / "lengths.csv").read_text(encoding="utf-8")
+        write(self.runs / "lengths.csv", table + table.replace(",centred,all,", ",chunked,index,").partition("\n")[2])
+        text = self.markdown()
+        self.assertIn("](position_english.png)", text)
+        self.assertNotIn("Without chunked", text)
 
     def test_hashes_of_claims_and_configurations_and_the_commit_are_there(self):
         self.assertNotIn("Commit", self.markdown())
@@ -216,10 +230,9 @@ class ContentTest(Folder):
 
     def test_a_run_that_does_not_pass_the_gate_is_named_and_has_no_usable_length(self):
         _, blocks, texts = self.build()
-        caption = next(block.caption for block in blocks if isinstance(block, page.Figure) and block.name == "lengths_english")
-        self.assertEqual(caption, "Block `english`: not trained enough (dashed): `shallow`. Past the end of a table: `absolute` clip.")
-        rows = pandas.read_csv(self.runs / "report" / "choose.csv") if (self.runs / "report" / "choose.csv").exists() else None
-        self.assertIsNone(rows)  # build() writes nothing
+        captions = {block.name: block.caption for block in blocks if isinstance(block, page.Figure)}
+        self.assertEqual(captions["lengths_english"], "Block `english`: not trained enough (dashed): `shallow`. "
+                                                      "Past the end of a table: `absolute` clip.")
         table = pandas.read_csv(io.StringIO(texts[self.runs / "report" / "choose.csv"])).set_index("run")
         self.assertEqual(table["usable_length"].to_dict()["absolute"], 32)
         self.assertEqual(table["usable_length"].to_dict()["rope"], 64)
@@ -265,7 +278,8 @@ class ContentTest(Folder):
 
 class NotesTest(Folder):
     def pages(self):
-        return {path.relative_to(self.notes).as_posix(): text for path, text in self.build("--notes", self.notes)[2].items()
+        texts = self.build("--notes", self.notes)[2]
+        return {path.relative_to(self.notes).as_posix(): text for path, text in texts.items()
                 if path.is_relative_to(self.notes)}
 
     def test_a_page_in_each_language_has_every_statement_its_verdict_and_a_link_to_the_report(self):
@@ -276,10 +290,10 @@ class NotesTest(Folder):
                       "loss(english/absolute, 32)` = 0.800 [0.800, 0.800], 3 seeds, needed > 0.2", pages["en/001.md"])
         self.assertIn(f"**结论**：✔ 已复现：[R1]({link}) 顺序很重要。", pages["zh/001.md"])
         self.assertIn("3 个种子，要求 > 0.2", pages["zh/001.md"])
-        for language, words in (("en", ("unit tests `Suite.Name`", "≡ definition: A name.", "(mechanism)", "✘ refuted")),
-                                ("zh", ("单元测试 `Suite.Name`", "≡ 属于定义：一个名称。", "（机制）", "✘ 被否定", "此处无法检验"))):
-            for word in words:
-                self.assertIn(word, pages[f"{language}/001.md"])
+        for word in ("unit tests `Suite.Name`", "≡ definition: A name.", "(mechanism)", "✘ refuted"):
+            self.assertIn(word, pages["en/001.md"])
+        for word in ("单元测试 `Suite.Name`", "≡ 属于定义：一个名称。", "（机制）", "✘ 被否定", "– 此处无法检验"):
+            self.assertIn(word, pages["zh/001.md"])
 
     def test_the_report_counts_the_statements_and_links_to_their_pages(self):
         _, blocks, texts = self.build("--notes", self.notes)
@@ -293,13 +307,22 @@ class NotesTest(Folder):
         note = yaml.safe_load(yaml.safe_dump(NOTE))
         change(note)
         write(self.notes / "claims" / "001.yaml", note)
-        code, _, err = self.report("--notes", self.notes, "--check")
-        self.assertEqual((code, err.count("\n")), (2, 1), err)
+        results = [ClaimResult(claim["id"], claim.get("of", []), {}, "reproduced", "", [], {}, [])
+                   for claim in CLAIMS["claims"]]
+        with self.assertRaises(ValueError) as caught:
+            notes.read_notes(self.notes, results)
         for part in parts:
-            self.assertIn(part, err)
+            self.assertIn(part, str(caught.exception))
+
+    def test_an_unknown_claim_in_a_note_ends_with_code_2_and_writes_nothing(self):
+        write(self.notes / "claims" / "001.yaml", (self.notes / "claims" / "001.yaml").read_text().replace("R1", "R9"))
+        code, _, err = self.report("--notes", self.notes)
+        self.assertEqual((code, err.count("\n")), (2, 1), err)
+        self.assertIn("there is no claim 'R9'", err)
+        self.assertFalse((self.runs / "report").exists() or (self.notes / "en").exists())
 
     def test_mistakes_in_a_note_are_errors_with_the_place(self):
-        self.refused(lambda note: note["claims"][0].update(verdict="R9"), "001.yaml: 001-1: ", "no claim 'R9'", "R1, R2, R3")
+        self.refused(lambda note: note["claims"][0].update(verdict="R9"), "001.yaml: 001-1: ", "'R9'", "R1, R2, R3")
         self.refused(lambda note: note["claims"][0].update(verdict=["R1", "R8"]), "001-1", "'R8'")
         self.refused(lambda note: note["claims"][1].update(kind="rumour"), "001-2", "'rumour'")
         self.refused(lambda note: note["claims"][1].pop("really"), "001-2", "really is missing")
@@ -311,8 +334,9 @@ class NotesTest(Folder):
 
 
 class PageTest(unittest.TestCase):
-    BLOCKS = [page.Heading(2, "A section: `x` & y"), page.Heading(3, "Below it"), page.Paragraph("a_b *c* <d> **e|f** `g|h`"),
-              page.Table(["name", "loss"], [["`|x| < 1`", "2"], ["✘ refuted", "3"]], "lr"), page.Bullets(["[x](y.md)"])]
+    BLOCKS = [page.Heading(2, "A section: `x` & y"), page.Heading(3, "Below it"),
+              page.Paragraph("a_b *c* <d> **e|f** `g|h`"), page.Bullets(["[x](y.md)"]),
+              page.Table(["name", "loss"], [["`|x| < 1`", "2"], ["✘ refuted", "3"]], "lr")]
 
     def test_markdown_escapes_what_is_no_mark(self):
         text = page.markdown("T", self.BLOCKS)
@@ -374,6 +398,28 @@ class WordingTest(unittest.TestCase):
         self.assertEqual(wording.figure_in_chinese(every), "0.970 至 1.000，2 个种子，每个都要求 > 0.95")
 
 
+class MeasuredTest(unittest.TestCase):
+    def test_the_lead_is_the_mean_difference_over_the_seeds_that_both_runs_have(self):
+        columns = ["block", "run", "seed", "beyond", "train_length", "length", "scheme", "bucket", "loss"]
+        losses = {"none": {1: 3.0, 2: 3.2, 3: 9.0}, "rope": {1: 2.5, 2: 2.5}}
+        rows = [("b", run, seed, "", 32, 32, "centred", "all", loss)
+                for run in losses for seed, loss in losses[run].items()]
+        leads = measured.leads_of(pandas.DataFrame(rows, columns=columns), "centred", {"b": "none"})
+        self.assertEqual({key: round(lead, 9) for key, lead in leads.items()}, {("b", "rope"): 0.6})
+
+    def test_intervals_need_two_seeds(self):
+        frame = pandas.DataFrame([("a", 1.0), ("a", 3.0), ("b", 5.0)], columns=["run", "loss"])
+        first, second = measured.over_seeds(frame, ["run"], "loss").itertuples(index=False)
+        self.assertEqual((first.mean, first.seeds, second.mean, second.seeds), (2, 2, 5, 1))
+        self.assertAlmostEqual(first.high - 2, 12.7062, places=3)  # t of 0.975, 1 degree of freedom
+        self.assertTrue(math.isnan(second.low))
+
+    def test_a_table_is_shown_with_clip_where_it_was_evaluated_else_with_its_first_policy(self):
+        rows = [("b", "x", "tile"), ("b", "x", "clip"), ("b", "y", "tile"), ("b", "y", "zero"), ("b", "z", "")]
+        shown = measured.main_policy(pandas.DataFrame(rows, columns=["block", "run", "beyond"]))
+        self.assertEqual(dict(zip(shown["run"], shown["beyond"])), {"x": "clip", "y": "tile", "z": ""})
+
+
 class ChooseTest(unittest.TestCase):
     def usable(self, *rows):
         return choose.usable_length(pandas.DataFrame(rows, columns=["length", "mean", "high"]), 32)
@@ -392,13 +438,15 @@ class ChooseTest(unittest.TestCase):
 
     def test_the_score_is_that_of_the_worst_seed_at_the_trained_length_without_boundary(self):
         columns = ["block", "run", "probe", "boundary", "condition", "train_length", "length", "accuracy"]
-        rows = [("leak", "rope", "order", "cls_sep", "all", 16, 16, 1.0), ("order", "rope", "order", "none", "all", 16, 16, 0.9),
-                ("order", "rope", "order", "none", "all", 16, 16, 0.6), ("order", "rope", "order", "none", "all", 16, 32, 0.1)]
-        self.assertEqual(choose.worst_accuracies(pandas.DataFrame(rows, columns=columns), "E"), ({"rope": 0.6}, "order"))
+        rows = [("leak", "rope", "order", "cls_sep", "all", 16, 16, 1.0)]
+        rows += [("order", "rope", "order", "none", "all", 16, *ends) for ends in ((16, 0.9), (16, 0.6), (32, 0.1))]
+        probes = pandas.DataFrame(rows, columns=columns)
+        self.assertEqual(choose.worst_accuracies(probes, "E"), ({"rope": 0.6}, "order"))
 
     def test_slopes_and_ratios_of_times(self):
-        rows = [("absolute", n, r, 1e-6 * n, 1e-3 * n * (1 + (r == 3)), 1000, 2**20) for n in (128, 256, 512) for r in (1, 2, 3)]
-        rows += [("rnn", n, 1, 1e-6, 2e-3 * n**1.5, 1000, 2**20) for n in (128, 256, 512)]
+        lengths, slow = (128, 256, 512), {1: 1, 2: 1, 3: 2}
+        rows = [("absolute", n, r, 1e-6 * n, 1e-3 * n * slow[r], 1000, 2**20) for n in lengths for r in slow]
+        rows += [("rnn", n, 1, 1e-6, 2e-3 * n**1.5, 1000, 2**20) for n in lengths]
         speed = pandas.DataFrame(rows, columns=["run", "length", "repeat", "forward_seconds", "step_seconds", "tokens",
                                                 "peak_memory_bytes"])
         frame = measurements.speed_frame(speed).set_index("run")
