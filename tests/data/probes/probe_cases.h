@@ -14,9 +14,9 @@ struct ProbeCase {
     std::int64_t length;
 };
 
-inline ProbeSettings probe_with(const char* name, std::map<std::string, ProbeOptionValue> options) {
+inline ProbeSettings probe_with(const char* name, const std::map<std::string, ProbeOptionValue>& options) {
     ProbeSettings settings = default_probe(name);
-    for (auto& [option, value] : options) settings.options.at(option) = value;
+    for (const auto& [option, value] : options) settings.options.at(option) = value;
     return settings;
 }
 
