@@ -1,9 +1,9 @@
 """What stands in the report, in which order, as blocks of page.py: summary, what was compared, a section for each
-claim; measurements.py has the sections with curves and pictures."""
+claim; curve_sections.py has the sections with curves and pictures."""
 
 import pandas
 
-from reporting import choose, figures, measurements, wording
+from reporting import choose, curve_sections, figures, wording
 from reporting.page import Bullets, Figure, Heading, Paragraph, Table, mark
 from reporting.results import VERDICTS
 
@@ -73,7 +73,7 @@ def block_table(comparison):
     for block, runs in comparison.runs.groupby("block", sort=False):
         done = runs[runs["status"] == "done"]
         numbers = [whole_numbers(column) for column in (runs["train_length"], done["steps"], done["tokens"])]
-        rows.append([f"`{block}`", measurements.kind_of(comparison, block), str(runs["run"].nunique()),
+        rows.append([f"`{block}`", curve_sections.kind_of(comparison, block), str(runs["run"].nunique()),
                      wording.names(sorted(set(runs["seed"]))), *numbers, f"{len(done)} of {len(runs)}"])
     return Table(["block", "kind", "runs", "seeds", "trained length", "steps", "tokens", "done"], rows, "llrlrrrr")
 
@@ -92,7 +92,7 @@ def unfinished_items(runs):
 def configuration_table(runs):
     blocks = list(dict.fromkeys(runs["block"]))
     by_run = runs.groupby(["block", "run"], sort=False)["configuration"]
-    hashes = {key: measurements.code(dict.fromkeys(values)) for key, values in by_run}
+    hashes = {key: curve_sections.code(dict.fromkeys(values)) for key, values in by_run}
     rows = [[f"`{run}`"] + [hashes.get((block, run), "") for block in blocks] for run in dict.fromkeys(runs["run"])]
     return Table(["run", *blocks], rows, "l" * (len(blocks) + 1))
 
@@ -166,7 +166,7 @@ def claim(result, note_pages):
     if any(result.also.values()):
         blocks += [Paragraph("The same criteria on the other blocks, no part of the verdict:"), also_table(result.also)]
     if result.proved_by:
-        blocks.append(Paragraph(f"The exact part is proved by unit tests: {measurements.code(result.proved_by)}."))
+        blocks.append(Paragraph(f"The exact part is proved by unit tests: {curve_sections.code(result.proved_by)}."))
     return blocks
 
 
@@ -174,7 +174,7 @@ def claims(results, note_pages):
     intro = Paragraph("The unit is the seed. A criterion with an interval is a t test over the seeds; one with a range "
                       "must hold at every seed; one that counts asks how many runs meet all its parts. The p values of "
                       "all claims go through Holm's procedure. Detectable: the smallest distance from the bound that "
-                      f"would have been found with 80 % power. {measurements.INTERVALS}")
+                      f"would have been found with 80 % power. {curve_sections.INTERVALS}")
     return [Heading(2, "Claims"), intro] + [block for result in results for block in claim(result, note_pages)]
 
 
@@ -184,11 +184,11 @@ def claims(results, note_pages):
 def report(comparison, results, criteria, numbered=None, note_pages=None):
     """The blocks of the report, and its CSV files by name. results: empty when the claims are about other comparisons;
     criteria: name and hash of the claims file; numbered, note_pages: summary() and note_links() explain."""
-    note_pages, look = note_pages or {}, measurements.look(comparison)
+    note_pages, look = note_pages or {}, curve_sections.look(comparison)
     by_run = choose.rows(comparison) if comparison.lengths is not None else None
     missing = [Paragraph(f"No verdicts: this comparison has no block that the claims of `{criteria[0]}` are about.")]
     blocks = [Heading(2, "Summary"), *(summary(results, numbered or {}, note_pages) if results else missing),
               *compared(comparison, criteria), *(claims(results, note_pages) if results else []),
-              *measurements.sections(comparison, look, by_run)]
-    files = {"verdicts.csv": measurements.as_csv(verdict_frame(results))}
-    return blocks, files | measurements.files(comparison, by_run)
+              *curve_sections.sections(comparison, look, by_run)]
+    files = {"verdicts.csv": curve_sections.as_csv(verdict_frame(results))}
+    return blocks, files | curve_sections.files(comparison, by_run)

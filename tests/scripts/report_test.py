@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import report
-from reporting import choose, figures, measured, measurements, notes, page, wording
+from reporting import choose, figures, measured, curve_sections, notes, page, wording
 from reporting.results import ClaimResult, CriterionResult
 from tiny_comparison import TinyComparison
 
@@ -449,7 +449,7 @@ class ChooseTest(unittest.TestCase):
         rows += [("rnn", n, 1, 1e-6, 2e-3 * n**1.5, 1000, 2**20) for n in lengths]
         speed = pandas.DataFrame(rows, columns=["run", "length", "repeat", "forward_seconds", "step_seconds", "tokens",
                                                 "peak_memory_bytes"])
-        frame = measurements.speed_frame(speed).set_index("run")
+        frame = curve_sections.speed_frame(speed).set_index("run")
         self.assertAlmostEqual(frame["slope_step"]["absolute"], 1)
         self.assertAlmostEqual(frame["slope_step"]["rnn"], 1.5)
         self.assertAlmostEqual(frame["slope_forward"]["rnn"], 0)
