@@ -37,6 +37,14 @@ bool is_wanted(const CompareCommand& command, const ComparisonBlock& block) {
            std::find(command.only.begin(), command.only.end(), block.name) != command.only.end();
 }
 
+void check_only(const CompareCommand& command, const Comparison& comparison) {
+    for (const std::string& name : command.only) {
+        const auto is_there = [&](const ComparisonBlock& block) { return block.name == name; };
+        if (std::none_of(comparison.blocks.begin(), comparison.blocks.end(), is_there))
+            throw ConfigurationError(fmt::format("--only {}: there is no such block", name));
+    }
+}
+
 /// Text is read and cut into tokens once, before children need it side by side. Returns for each block the validation text.
 std::vector<std::vector<std::string>> prepare_text(const CompareCommand& command, const Comparison& comparison) {
     const auto show = [](std::string_view what, std::int64_t done, std::int64_t total) {
@@ -75,13 +83,15 @@ double budget_of(const CompareCommand& command, const fs::path& folder) {
     return kept;
 }
 
-std::string describe_plan(const Comparison& comparison, const StepPlan& plan, int jobs) {
+std::string describe_plan(const CompareCommand& command, const Comparison& comparison, const StepPlan& plan,
+                          int jobs) {
     std::string text =
         fmt::format("{:<20} {:<24} {:>5} {:>8} {:>10} {:>9}\n", "block", "run", "seeds", "steps", "tokens", "time");
     std::size_t runs = 0;
     double tokens = 0;
     for (const PlannedModel& planned : plan.models) {
         const ComparisonBlock& block = comparison.blocks[planned.block];
+        if (!is_wanted(command, block)) continue;
         const auto run_tokens = static_cast<double>(planned.steps * block.tokens_per_step());
         if (!planned.left_out) runs += block.seeds.size();
         tokens += run_tokens * static_cast<double>(block.seeds.size());
@@ -119,7 +129,7 @@ int compare(const CompareCommand& command, const Comparison& comparison) {
         const MeasuredSpeeds measured = measure_speeds(comparison, text, jobs);
         plan = plan_for_budget(comparison, measured.speeds, jobs, budget, measured.seconds);
     }
-    fmt::print("{}", describe_plan(comparison, plan, jobs));
+    fmt::print("{}", describe_plan(command, comparison, plan, jobs));
     std::fflush(stdout);
     if (command.dry_run) return exit_done;
     PlannedRuns planned = look_up_runs(comparison, plan, text);
@@ -135,13 +145,15 @@ int compare(const CompareCommand& command, const Comparison& comparison) {
 
 int run_compare(const CompareCommand& command) {
     const Comparison comparison = read_comparison(command.configuration, command.overrides);
+    check_only(command, comparison);
     if (!command.budget.empty()) parse_duration(command.budget);
     const SignalGuard guard;
     forget_waiting_lines();
     use_threads(0);
     if (!command.dry_run || !command.budget.empty()) return compare(command, comparison);
     const int jobs = comparison.jobs > 0 ? static_cast<int>(comparison.jobs) : usable_cores();
-    fmt::print("{}Nothing was trained (--dry-run).\n", describe_plan(comparison, plan_as_configured(comparison), jobs));
+    fmt::print("{}Nothing was trained (--dry-run).\n",
+               describe_plan(command, comparison, plan_as_configured(comparison), jobs));
     return exit_done;
 }
 

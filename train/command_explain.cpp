@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "data/utf8.h"
+#include "model/position/position_encoding.h"
 #include "train/atomic_file.h"
 #include "train/batch_tensors.h"
 #include "train/commands.h"
@@ -59,14 +60,8 @@ std::size_t query_row(const std::string& wanted, const TokenBatch& batch, const 
         fmt::format("--query {}: the text has no such token; it has: {}", wanted, fmt::join(numbered, ", ")));
 }
 
-std::string names_of_encodings(const ModelSettings& settings) {
-    std::vector<std::string> names;
-    for (const PositionSettings& position : settings.position) names.push_back(position.encoding);
-    return fmt::format("{}", fmt::join(names, ", "));
-}
-
 void print_head(const HeadExplanation& explanation, const ModelSettings& settings, std::size_t tokens) {
-    fmt::print("position: {}; layer {} (of 0 to {}), head {} (of 0 to {}); {} tokens\n", names_of_encodings(settings),
+    fmt::print("position: {}; layer {} (of 0 to {}), head {} (of 0 to {}); {} tokens\n", encoding_names(settings),
                explanation.layer, settings.layers - 1, explanation.head, settings.heads - 1, tokens);
     if (explanation.decoder_pass >= 0)
         fmt::print("This layer is the enhanced mask decoder; shown is its last pass, {} of {}, for every token.\n",

@@ -275,6 +275,13 @@ TEST_F(Compare, OnlySomeBlocksAreWorkedOnAndTheTablesKeepTheOthers) {
     const ProgramResult unknown = run(only);
     EXPECT_EQ(unknown.code, 2);
     EXPECT_NE(unknown.err.find("--only txet: there is no such block"), std::string::npos) << unknown.err;
+    only.emplace_back("--dry-run");
+    EXPECT_EQ(run(only).code, 2);
+    only[3] = "order";
+    const ProgramResult plan = run(only);
+    EXPECT_EQ(plan.code, 0) << plan.err;
+    EXPECT_NE(plan.out.find("order "), std::string::npos) << plan.out;
+    EXPECT_EQ(plan.out.find("text "), std::string::npos) << plan.out;
 }
 
 TEST_F(Compare, AChangedConfigurationIsRefusedAndNamed) {
