@@ -14,6 +14,8 @@ measured.
           - {name: ..., test: mean, quantity: "...", above: 0.2, gate: [english/absolute]}
           - {name: ..., test: count, at_least: 3, of: [rope, alibi], each: [{name: ..., quantity: "... {run} ..."}]}
         also: [synthetic]                        the same criteria there, reported beside
+        again: {english: again}                  a second look, by fresh seeds in another block: they decide, the first
+                                                 look is reported beside
         proved_by: [Suite.Test]                  unit tests
         needs: cuda                              what this machine lacks: not judged
         verdict: definition                      instead of criteria: true by its words,
@@ -32,7 +34,7 @@ import yaml
 
 from reporting import quantities
 
-CLAIM_KEYS = ("id", "of", "claim", "criteria", "also", "proved_by", "needs", "verdict", "reason")
+CLAIM_KEYS = ("id", "of", "claim", "criteria", "also", "again", "proved_by", "needs", "verdict", "reason")
 BOUND_KEYS = ("above", "below", "within", "between")
 TESTS = ("mean", "every", "count")
 
@@ -73,6 +75,7 @@ class Claim:
     criteria: list
     also: list
     proved_by: list
+    again: dict = dataclasses.field(default_factory=dict)  # {block: the block that is read instead}, or empty
     needs: str = ""
     definition: dict | None = None             # {"en": ..., "zh": ...}: the reason of `verdict: definition`
 
@@ -230,6 +233,16 @@ def check_also(claim, blocks):
         raise ValueError(f"also: no criterion reads {blocks[0]}")
 
 
+def read_again(node, criteria):
+    """{block: the block of fresh seeds}"""
+    if not isinstance(node, dict) or len(node) != 1 or not all(isinstance(name, str) for name in sum(node.items(), ())):
+        raise ValueError(f"again should be {{block: the block of fresh seeds}}, it is {node!r}")
+    (first, fresh), = node.items()
+    if first == fresh or not all(elsewhere(criterion, first, fresh) for criterion in criteria):
+        raise ValueError(f"again: every criterion should read {first}, and {fresh} should be another block")
+    return node
+
+
 def read_claim(node, blocks):
     check_keys(node, CLAIM_KEYS, required=("claim",))
     of, also, proved_by = (texts(node[key], key) if key in node else [] for key in ("of", "also", "proved_by"))
@@ -237,8 +250,8 @@ def read_claim(node, blocks):
     if "needs" in node:
         claim.needs = text(node["needs"], "needs")
     if "verdict" in node:
-        if node["verdict"] != "definition" or "criteria" in node or "needs" in node or also:
-            raise ValueError("the only verdict to write down is definition, instead of criteria, also and needs")
+        if node["verdict"] != "definition" or {"criteria", "needs", "again"} & set(node) or also:
+            raise ValueError("the only verdict to write down is definition, instead of criteria, also, again and needs")
         claim.definition = two_languages(node.get("reason"), "reason")
         return claim
     if "reason" in node:
@@ -253,6 +266,8 @@ def read_claim(node, blocks):
         except ValueError as error:
             raise ValueError(f"{label}: {error}") from None
     check_also(claim, list(blocks))
+    if "again" in node:
+        claim.again = read_again(node["again"], claim.criteria)
     return claim
 
 

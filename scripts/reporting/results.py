@@ -37,6 +37,7 @@ class ClaimResult:
     criteria: list           # CriterionResult
     also: dict               # block -> [CriterionResult]: the same criteria there, no part of the verdict
     proved_by: list          # names of unit tests
+    first_look: str = ""     # the block whose seeds left it undecided, so that fresh ones decide; it is in `also` then
     p: float | None = None
     p_adjusted: float | None = None  # Holm
     definition: dict = dataclasses.field(default_factory=dict)  # {"en": ..., "zh": ...}: the reason of a definition

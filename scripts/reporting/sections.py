@@ -144,12 +144,13 @@ def remarks(criteria):
     return [Bullets(list(dict.fromkeys(items)))] if items else []
 
 
-def also_table(also):
+def also_table(result):
     rows = []
-    for block, criteria in also.items():
+    for block, criteria in result.also.items():
         for criterion in criteria:
             outcome = criterion.note if criterion.outcome == "missing" else wording.OUTCOMES[criterion.outcome]
-            rows.append([f"`{block}`", criterion.name, f"`{criterion.bound}`", wording.value(criterion),
+            where = f"`{block}`: first look" if block == result.first_look else f"`{block}`"
+            rows.append([where, criterion.name, f"`{criterion.bound}`", wording.value(criterion),
                          wording.by_seed(criterion.values), outcome])
     return Table(["block", "criterion", "bound", "mean [95 %], or range", "by seed", "outcome"], rows, "lllrll")
 
@@ -161,10 +162,13 @@ def claim(result, note_pages):
     blocks = [Heading(3, f"Claim {result.id}"), Paragraph(f"**{result.claim['en']}** {result.claim['zh']}"),
               Paragraph(f"**{mark(result.verdict)}** ({wording.VERDICTS_IN_CHINESE[result.verdict]}): {reason} "
                         f"Of the notes: {note_links(result, note_pages)}.")]
+    if result.first_look:
+        blocks.append(Paragraph(f"The seeds of `{result.first_look}` left it undecided. This is the second look: fresh "
+                                "seeds alone decide, at the same bounds, and p counts twice."))
     if result.criteria:
         blocks += [criteria_table(result.criteria), *remarks(result.criteria)]
     if any(result.also.values()):
-        blocks += [Paragraph("The same criteria on the other blocks, no part of the verdict:"), also_table(result.also)]
+        blocks += [Paragraph("The same criteria on the other blocks, no part of the verdict:"), also_table(result)]
     if result.proved_by:
         blocks.append(Paragraph(f"The exact part is proved by unit tests: {curve_sections.code(result.proved_by)}."))
     return blocks

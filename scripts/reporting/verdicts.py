@@ -14,6 +14,8 @@ count   a member counts for when all of `each` hold for it, against when one of 
 A claim       p_for = the largest of its mean criteria: all have to hold, so there is nothing to correct (Berger's
               intersection-union test). p_against = the smallest times their number. p = min(1, 2 min(p_for,
               p_against)), since either may be found. Holm at `level` over the claims that have a p.
+              A claim with a second look (`again`) is judged by the fresh seeds alone, and its p counts twice, because
+              it had two chances.
 reproduced    every criterion is for, and the claim's p survives Holm.
 refuted       the smallest p_against survives Holm, or an every or count criterion is against.
 inconclusive  all else, with the smallest effect that this run would have found. So is a claim, without a p, of which a
@@ -179,6 +181,11 @@ def claim_p(criteria):
     return min(1.0, 2 * min(p_for, p_against)), p_for, p_against
 
 
+def by_fresh_seeds(criterion, first, fresh):
+    """The criterion on the block of the second look. Gates stay: they are about the model, which is the same."""
+    return dataclasses.replace(elsewhere(criterion, first, fresh), gate=criterion.gate)
+
+
 def measure(claim, tables, file):
     """The claim's criteria; the verdict follows when all claims are measured."""
     result = ClaimResult(claim.id, claim.of, claim.claim, "inconclusive", "", [], {}, claim.proved_by)
@@ -188,6 +195,10 @@ def measure(claim, tables, file):
         result.verdict, result.reason = "not testable here", f"needs {claim.needs}"
     else:
         result.criteria = [judge_criterion(criterion, tables, file) for criterion in claim.criteria]
+        for first, fresh in claim.again.items():
+            result.first_look, result.also[first] = first, result.criteria
+            result.criteria = [judge_criterion(by_fresh_seeds(criterion, first, fresh), tables, file)
+                               for criterion in claim.criteria]
         for block in claim.also:
             moved = [elsewhere(criterion, next(iter(file.blocks)), block) for criterion in claim.criteria]
             result.also[block] = [judge_criterion(criterion, tables, file) for criterion in moved if criterion]
@@ -269,7 +280,8 @@ def correct(results, level):
     """Fills p, Holm's p, the detectable effects and the verdicts of a whole family of measured claims."""
     for result in results:
         found = claim_p(result.criteria)
-        result.p = found[0] if found else None
+        looks = 2 if result.first_look else 1
+        result.p = min(1.0, looks * found[0]) if found else None
     tested = [result for result in results if result.p is not None]
     for result, adjusted in zip(tested, statistics.holm([result.p for result in tested])):
         result.p_adjusted = adjusted

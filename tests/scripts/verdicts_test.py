@@ -355,6 +355,26 @@ class Also(Case):
         self.assertEqual((result.verdict, result.also["chinese"][0].outcome), ("reproduced", "missing"))
 
 
+class SecondLook(Case):
+    def test_fresh_seeds_alone_decide_and_p_counts_twice(self):
+        fresh = {21: 0.45, 22: 0.5, 23: 0.55}
+        tiny = with_differences(("absolute", {1: -0.1, 2: 0.9, 3: 0.3}))
+        with_differences(("absolute", fresh), block="fresh", none=4.0, tiny=tiny)
+        gated = mean(above=0.2, gate=["english/absolute"])
+        result = self.one(tiny, gated, again={"english": "fresh"})
+        self.assertEqual((result.verdict, result.first_look), ("reproduced", "english"))
+        self.assertEqual(list(result.criteria[0].values), list(fresh))
+        self.assertEqual(result.criteria[0].quantity, QUANTITY.replace("english", "fresh"))
+        self.assertEqual([list(criterion.values) for criterion in result.also["english"]], [[1, 2, 3]])
+        once = self.one(with_differences(("absolute", dict(zip((1, 2, 3), fresh.values())))), mean(above=0.2))
+        self.assertAlmostEqual(result.p, 2 * once.p)
+
+    def test_without_its_runs_the_claim_is_undecided_whatever_the_first_look_said(self):
+        result = self.one(with_differences(("absolute", CLEAR)), mean(above=0.2), again={"english": "fresh"})
+        self.assertEqual((result.verdict, result.criteria[0].outcome), ("inconclusive", "missing"))
+        self.assertEqual(result.also["english"][0].outcome, "for")
+
+
 class ReadingTheFile(Case):
     def refused(self, pattern, *claims, **changes):
         with self.assertRaisesRegex(ValueError, pattern):
@@ -409,11 +429,17 @@ class ReadingTheFile(Case):
         self.refused('also: "english"', claim(mean(), also=["english"]))
         self.refused("no criterion reads english", claim(mean("loss(terms/a, 32)"), also=["chinese"]))
 
+    def test_a_second_look_needs_a_block_that_all_criteria_read(self):
+        for again in ({"terms": "fresh"}, {"english": "english"}):
+            self.refused("every criterion should read", claim(mean(), again=again))
+        for again in ({}, {"english": 1}, ["english"], {"a": "b", "c": "d"}):
+            self.refused("again should be", claim(mean(), again=again))
+
     def test_texts_and_definitions(self):
         self.refused("claim should be {en: ..., zh: ...}", {**claim(mean()), "claim": "so"})
         self.refused("of should be a list of texts.*quotes", claim(mean(), of=[11]))
         self.refused("criteria should be a list of at least one", claim())
-        self.refused("instead of criteria, also and needs", claim(mean(), verdict="definition", reason=BOTH))
+        self.refused("instead of criteria, also, again and needs", claim(mean(), verdict="definition", reason=BOTH))
         self.refused("the only verdict", {"id": "D", "claim": BOTH, "verdict": "reproduced", "reason": BOTH})
         self.refused("reason should be", {"id": "D", "claim": BOTH, "verdict": "definition"})
         self.refused("reason belongs to", claim(mean(), reason=BOTH))
