@@ -5,6 +5,9 @@
 //     backward   P_j = exp(s_j - log_sum_exp),  dS_j = P_j (drop'(dP_j) - D)
 //
 // A key that must not be seen has the score minus infinity and gets P = 0 exactly. A NaN score makes the sum NaN.
+//
+// In float32 a P below e^-55 = 1.3e-24 is 0: next to the row's largest it is far below rounding, but times a small dP it would be a denormal number, on
+// which every multiply-add of the next products takes about a hundred times as long. ALiBi has whole bands of such keys (docs/performance.md).
 // papers   Milakov and Gimelshein 2018 (online softmax); Dao 2022
 
 #include <algorithm>
@@ -27,6 +30,13 @@ inline void scale_row(T* x, int64_t begin, int64_t end, T factor) {
 #pragma omp simd
     for (int64_t j = begin; j < end; ++j) x[j] *= factor;
 }
+
+/// exp(x), x at most 0 but for rounding; 0 where nothing of it would be seen.
+inline float softmax_exp(float x) {
+    const float e = vector_exp(x);
+    return x < -55.0F ? 0.0F : e;
+}
+inline double softmax_exp(double x) { return vector_exp(x); }
 
 /// What the softmax of a query knows after some of its keys.
 template <class T>
@@ -60,7 +70,7 @@ inline T softmax_row(T* s, int64_t begin, int64_t end, Running<T>& running) {
     T sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = begin; j < end; ++j) {
-        s[j] = vector_exp(s[j] - shift);
+        s[j] = softmax_exp(s[j] - shift);
         sum += s[j];
     }
     const T correction = vector_exp(running.maximum - shift);
@@ -86,7 +96,7 @@ inline void softmax_row_backward(T* s, T* dp, int64_t begin, int64_t end, T log_
     if (bits == nullptr) {
 #pragma omp simd
         for (int64_t j = begin; j < end; ++j) {
-            s[j] = vector_exp(s[j] - shift);
+            s[j] = softmax_exp(s[j] - shift);
             dp[j] = s[j] * (dp[j] - weighted_sum);
         }
         return;
@@ -95,7 +105,7 @@ inline void softmax_row_backward(T* s, T* dp, int64_t begin, int64_t end, T log_
     const std::uint32_t threshold = rule.threshold;
 #pragma omp simd
     for (int64_t j = begin; j < end; ++j) {
-        const T p = vector_exp(s[j] - shift);
+        const T p = softmax_exp(s[j] - shift);
         const T factor = bits[j] >= threshold ? scale : T{0};
         dp[j] = p * (dp[j] * factor - weighted_sum);
         s[j] = p * factor;

@@ -83,8 +83,7 @@ double budget_of(const CompareCommand& command, const fs::path& folder) {
     return kept;
 }
 
-std::string describe_plan(const CompareCommand& command, const Comparison& comparison, const StepPlan& plan,
-                          int jobs) {
+std::string describe_plan(const CompareCommand& command, const Comparison& comparison, const StepPlan& plan, int jobs) {
     std::string text =
         fmt::format("{:<20} {:<24} {:>5} {:>8} {:>10} {:>9}\n", "block", "run", "seeds", "steps", "tokens", "time");
     std::size_t runs = 0;

@@ -290,6 +290,31 @@ TEST(AttentionRows, AQueryWithoutAVisibleKeyYieldsZero) {
         EXPECT_EQ(value, -std::numeric_limits<double>::infinity());
 }
 
+// Scores from 0 to -86, as biases that grow with the distance make them: every step of them once.
+TEST(AttentionSoftmax, FarKeysLeaveNoDenormalNumbers) {
+    AttentionSetup setup;
+    setup.k_lengths = {300};
+    setup.head_dim = 16;
+    setup.scale = 1.0;
+    AttentionProblem<float> problem(setup);
+    const std::int64_t heads = setup.heads;
+    for (std::int64_t row = 0; row < 300 * heads; ++row) {
+        float* const q = problem.forward.q.as<float>() + row * 16;
+        float* const k = problem.forward.k.as<float>() + row * 16;
+        std::fill_n(q, 16, 0.0F), std::fill_n(k, 16, 0.0F);
+        q[0] = 1.0F;
+        k[0] = -86.0F * static_cast<float>(row / heads) / 299.0F;
+    }
+    for (const Tensor& x : {problem.forward.value, problem.backward.dout})
+        for (std::int64_t n = 0; n < x.count(); ++n) x.as<float>()[n] *= 1e-3F;
+    attention_forward(problem.forward);
+    attention_backward(problem.backward);
+    for (const Tensor& x : {problem.forward.out, problem.backward.dq, problem.backward.dk, problem.backward.dvalue})
+        for (std::int64_t n = 0; n < x.count(); ++n)
+            ASSERT_NE(std::fpclassify(x.as<float>()[n]), FP_SUBNORMAL) << "element " << n << ": " << x.as<float>()[n];
+    EXPECT_NE(problem.backward.dk.as<float>()[0], 0.0F);
+}
+
 TEST(AttentionMemory, IsLinearInTheLengthOfTheSequence) {
     const auto peak = [](int length, Positions positions) {
         AttentionSetup setup = small_everything("long");
