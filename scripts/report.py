@@ -4,10 +4,14 @@
     scripts/report.py runs/notes                        writes runs/notes/report: report.md, report.html, pictures, CSV
     scripts/report.py runs/notes --notes docs/notes     and a page for each note of docs/notes/claims, in two languages
     scripts/report.py runs/notes-pilot --plan           the seeds that each criterion needs, by the spread of a pilot
+    scripts/report.py runs/notes --tables results       writes only the tables, to seven digits, and the loss curves:
+                                                        what is worth keeping of a comparison when its runs are gone,
+    scripts/report.py results --output results          and this makes the report of it
     scripts/report.py runs/notes --check                writes nothing; exit code 1 when the report is another
 
 report.html is one file with everything in it; it opens without a network. --check compares pages and CSV files to the
 byte and asks only that the pictures are there, since their bytes depend on the versions of matplotlib and of the fonts.
+report.html may be left out: it has nothing that the rest does not have.
 Needs matplotlib, pandas, SciPy and PyYAML; no display.
 """
 
@@ -47,10 +51,11 @@ def parse_arguments(arguments):
                         help="also makes DIR/en/NNN.md and DIR/zh/NNN.md from DIR/claims/NNN.yaml")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--plan", action="store_true", help="prints how many seeds each criterion needs")
+    mode.add_argument("--tables", type=pathlib.Path, metavar="DIR", help="writes the tables there, to seven digits")
     mode.add_argument("--check", action="store_true", help="exit code 1 when the report is not what the tables give")
     options = parser.parse_args(arguments)
-    if options.plan and (options.notes or options.output):
-        parser.error("--plan prints a table; --notes and --output do not go with it")
+    if (options.plan or options.tables) and (options.notes or options.output):
+        parser.error("--plan and --tables make no report; --notes and --output do not go with them")
     options.output = options.output or options.folder / "report"
     return options
 
@@ -61,6 +66,17 @@ def print_plan(claims_path, tables):
     rows += [[plan.id, plan.name, str(plan.seeds), *map(wording.number, (plan.mean, plan.sd, plan.effect)),
               wording.NONE if plan.needed is None else str(plan.needed), plan.note] for plan in plans]
     print(page.markdown_table(page.Table(rows[0], rows[1:], "llrrrrrl")))
+
+
+def copy_tables(options, tables):
+    comparison = measured.read(tables, claims.read_claims(options.claims), [options.folder])
+    frames = {name: tables.table(name) for name in quantities.TABLES if tables.has(name)}
+    frames |= {"curves": comparison.curves} if comparison.curves is not None else {}
+    for name, frame in frames.items():
+        put(options.tables / f"{name}.csv", frame.to_csv(index=False, float_format="%.7g", lineterminator="\n").encode())
+    commit = options.folder / "commit.txt"
+    if commit.exists():
+        put(options.tables / "commit.txt", commit.read_bytes())
 
 
 def build(options, tables):
@@ -107,9 +123,7 @@ def differences(options, title, blocks, texts):
     paths = [options.output / f"{name}.png" for name in pictures]
     lines += [f"{path}: is missing" for path in paths if not path.exists()]
     html, there = page.html(title, blocks, dict.fromkeys(pictures, "<svg></svg>")), options.output / "report.html"
-    if not there.exists():
-        lines.append(f"{there}: is missing")
-    elif PICTURE.sub("", there.read_text(encoding="utf-8")) != PICTURE.sub("", html):
+    if there.exists() and PICTURE.sub("", there.read_text(encoding="utf-8")) != PICTURE.sub("", html):
         lines.append(f"{there}: differs")
     return lines
 
@@ -118,6 +132,9 @@ def run(options):
     tables = quantities.read_tables(options.folder)
     if options.plan:
         print_plan(options.claims, tables)
+        return 0
+    if options.tables:
+        copy_tables(options, tables)
         return 0
     title, blocks, texts = build(options, tables)
     if not options.check:

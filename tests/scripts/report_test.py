@@ -99,6 +99,24 @@ class Folder(unittest.TestCase):
         return self.build(*arguments)[2][self.runs / "report" / "report.md"]
 
 
+class KeptTablesTest(Folder):
+    def test_a_report_of_the_kept_tables_is_that_of_the_runs(self):
+        write(self.runs / "commit.txt", "abc1234\n")
+        kept = self.folder / "kept" / "tiny"
+        self.assertEqual(self.report("--tables", kept), (0, "", ""))
+
+        def verdicts_and_headings():
+            title, blocks, texts = self.build()
+            judged = [line.split(",")[:2] for line in texts[self.runs / "report" / "verdicts.csv"].splitlines()]
+            return title, judged, [block.text for block in blocks if isinstance(block, page.Heading)]
+
+        original = verdicts_and_headings()
+        self.runs = kept
+        self.assertEqual(verdicts_and_headings(), original)
+        self.assertEqual(sorted(path.name for path in kept.iterdir()),
+                         ["commit.txt", "curves.csv", "lengths.csv", "runs.csv"])
+
+
 class WrittenReportTest(Folder):
     def test_writes_one_page_without_links_outside_the_same_bytes_again_and_check_sees_what_was_changed(self):
         code, out, err = self.report("--notes", self.notes)
