@@ -7,10 +7,13 @@ the mean difference of the final losses is above 0.01 nats, 2 when the compariso
     python scripts/compare_training.py --steps 100 --seeds 1 2 --output runs/try
 
 The model: 2 layers of 64, 4 heads, feed-forward 256, learned absolute positions that start as waves, dropout 0.1,
-32 bytes. The training: 64 sequences a step, 30 % of the tokens masked, AdamW with warm-up and linear decay, clipping to
-norm 1. In PyTorch a seed starts from the weights that Locus has before its first step with that seed, and draws its own
-order of the text, masks and dropout; the model is transformers' BertForMaskedLM. Single runs therefore differ, and what
-is compared is the mean over seeds:
+8 bytes. The training: 2,048 tokens a step, 30 % of them masked, AdamW with warm-up and linear decay, clipping to
+norm 1. Longer sequences (--length) take longer to leave the plateau of the bag of words, each seed at another step, and
+single runs then end tenths of a nat apart: five seeds of such runs cannot show an agreement within 0.01.
+
+In PyTorch a seed starts from the weights that Locus has before its first step with that seed, and draws its own order of
+the text, masks and dropout; the model is transformers' BertForMaskedLM. Single runs therefore differ, and what is
+compared is the mean over seeds:
 
     difference of a seed   loss of PyTorch - loss of Locus, after the last step, on the same masked held-out windows
     interval               mean +- t(0.975, seeds - 1) deviation / sqrt(seeds)
@@ -37,22 +40,22 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MARGIN = 1e-2     # nats, of the mean difference
 TOLERANCE = 1e-4  # nats, of one model's loss in two programs
-LENGTH, BATCH, WINDOWS = 32, 64, 2048
+TOKENS, WINDOWS = 2048, 2048  # of a step; of the validation text
 MASKED_SHARE, PEAK, WARMUP = 0.3, 4e-3, 50
 BETAS, EPSILON, DECAY, CLIP = (0.9, 0.98), 1e-6, 0.01, 1.0
 MASK, FIRST_BYTE, VOCABULARY = 4, 5, 261  # data/byte_tokenizer.h: five special tokens, then the bytes in order
 COLUMNS = ["seed", "targets", "locus_loss", "pytorch_loss", "difference", "locus_seconds", "pytorch_seconds"]
 
 
-def configuration(source, steps):
+def configuration(source, steps, length):
     """Of Locus, without the run; `source`: the keys of data that name the text."""
     return {
-        "data": {**source, "tokenizer": {"type": "bytes"}, "sequence_length": LENGTH, "boundary": "none",
+        "data": {**source, "tokenizer": {"type": "bytes"}, "sequence_length": length, "boundary": "none",
                  "masking": {"probability": MASKED_SHARE}},
-        "model": {"layers": 2, "hidden": 64, "heads": 4, "feed_forward": 256, "max_length": LENGTH,
+        "model": {"layers": 2, "hidden": 64, "heads": 4, "feed_forward": 256, "max_length": length,
                   "dropout": {"hidden": 0.1, "attention": 0.1}, "initializer_range": 0.05,
                   "position": {"encoding": "absolute", "initial": "sinusoidal"}},
-        "train": {"steps": steps, "batch_size": BATCH,
+        "train": {"steps": steps, "batch_size": TOKENS // length,
                   "optimizer": {"learning_rate": PEAK, "betas": list(BETAS), "epsilon": EPSILON, "weight_decay": DECAY,
                                 "clip": CLIP},
                   "schedule": {"type": "linear", "warmup": WARMUP},
@@ -88,7 +91,7 @@ def locus_losses(options, checkpoint, valid):
     from check_length_losses import read_targets
 
     targets = options.output / "targets.jsonl"
-    locus(options.program, "evaluate", checkpoint, "--text", valid, "--lengths", LENGTH, "--schemes", "chunked",
+    locus(options.program, "evaluate", checkpoint, "--text", valid, "--lengths", options.length, "--schemes", "chunked",
           "--samples", WINDOWS, "--mask-probability", MASKED_SHARE, "--targets", targets, "--threads", 1)
     return read_targets(targets)
 
@@ -100,8 +103,8 @@ def mean_loss(lines):
 
 # ---------------------------------------------------------------- text and masks
 
-def read_windows(path):
-    """Ids [windows, LENGTH]: the lines' bytes one after the other, without line ends and lines of white space."""
+def read_windows(path, length):
+    """Ids [windows, length]: the lines' bytes one after the other, without line ends and lines of white space."""
     import torch
 
     if path.name.endswith(".txt.zst"):
@@ -114,11 +117,11 @@ def read_windows(path):
     else:
         raise ValueError(f"{path}: is read as plain text; give a .txt or .txt.zst")
     stream = b"".join(line for line in data.splitlines() if line.strip())
-    count = len(stream) // LENGTH
-    if count < BATCH:
-        raise ValueError(f"{path}: {len(stream)} bytes are less than a batch of {BATCH} x {LENGTH}; give it more text")
-    numbers = torch.frombuffer(bytearray(stream[:count * LENGTH]), dtype=torch.uint8)
-    return numbers.view(count, LENGTH).long() + FIRST_BYTE
+    count = len(stream) // length
+    if count * length < TOKENS:
+        raise ValueError(f"{path}: {len(stream)} bytes are less than the {TOKENS} of a step; give it more text")
+    numbers = torch.frombuffer(bytearray(stream[:count * length]), dtype=torch.uint8)
+    return numbers.view(count, length).long() + FIRST_BYTE
 
 
 def check_windows(lines, windows):
@@ -135,12 +138,12 @@ def batches(windows, generator):
     """Endless; every epoch is a permutation of all windows, as in data/samples.h, and batches go on over its end."""
     import torch
 
-    places = torch.empty(0, dtype=torch.long)
+    places, batch = torch.empty(0, dtype=torch.long), TOKENS // windows.shape[1]
     while True:
-        while len(places) < BATCH:
+        while len(places) < batch:
             places = torch.cat([places, torch.randperm(len(windows), generator=generator)])
-        yield windows[places[:BATCH]]
-        places = places[BATCH:]
+        yield windows[places[:batch]]
+        places = places[batch:]
 
 
 def corrupt(ids, generator):
@@ -240,14 +243,14 @@ def compare_seed(options, seed):
     check_learning_rates(metrics, options.steps)
     train_text, valid_text = text_files(options)
     lines = locus_losses(options, trained, valid_text)
-    check_windows(lines, read_windows(valid_text))
+    check_windows(lines, read_windows(valid_text, options.length))
     locus_loss = mean_loss(lines)
     in_transformers = pytorch_loss(load_bert(trained), lines)
     if not abs(in_transformers - locus_loss) <= TOLERANCE:
         raise ValueError(f"{trained}: the loss is {locus_loss} in Locus and {in_transformers} in transformers; "
                          "scripts/check_length_losses.py tells where they part")
 
-    windows = read_windows(train_text)
+    windows = read_windows(train_text, options.length)
     started = time.monotonic()
     model = train_pytorch(first, windows, options.steps, seed)
     pytorch_seconds = time.monotonic() - started
@@ -298,7 +301,7 @@ def prepare(options):
         for path in (options.train, options.valid):
             if not path.is_file():
                 raise FileNotFoundError(f"{path}: there is no such file")
-    text = json.dumps(configuration(source, options.steps), indent=2) + "\n"  # JSON is YAML
+    text = json.dumps(configuration(source, options.steps, options.length), indent=2) + "\n"  # JSON is YAML
     config = options.output / "config.yaml"
     if config.exists() and config.read_text(encoding="utf-8") != text:
         raise ValueError(f"{config}: this folder has results of other settings; choose another --output, or delete it")
@@ -354,12 +357,15 @@ def main(arguments=None):
     parser.add_argument("--train", type=pathlib.Path, help="training text (default: the synthetic English corpus)")
     parser.add_argument("--valid", type=pathlib.Path, help="validation text")
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--length", type=int, default=8, help="bytes of a sequence (default: 8)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/compare-training"),
                         help="folder of runs and results (default: runs/compare-training)")
     options = parser.parse_args(arguments)
     if (options.train is None) != (options.valid is None):
         parser.error("--train and --valid go together")
+    if options.length < 2 or TOKENS % options.length:
+        parser.error(f"--length must divide the {TOKENS} tokens of a step")
     if options.steps <= WARMUP or len(set(options.seeds)) < len(options.seeds):
         parser.error(f"--steps must be above the warm-up's {WARMUP}, and each of --seeds another one")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded
