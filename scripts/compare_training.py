@@ -11,8 +11,8 @@ The model: 2 layers of 64, 4 heads, feed-forward 256, learned absolute positions
 norm 1. Longer sequences (--length) take longer to leave the plateau of the bag of words, each seed at another step, and
 single runs then end tenths of a nat apart: five seeds of such runs cannot show an agreement within 0.01.
 
-In PyTorch a seed starts from the weights that Locus has before its first step with that seed, and draws its own order of
-the text, masks and dropout; the model is transformers' BertForMaskedLM. Single runs therefore differ, and what is
+In PyTorch a seed starts from the weights that Locus has before its first step with that seed, and draws its own order
+of the text, masks and dropout; the model is transformers' BertForMaskedLM. Single runs therefore differ, and what is
 compared is the mean over seeds:
 
     difference of a seed   loss of PyTorch - loss of Locus, after the last step, on the same masked held-out windows
