@@ -7,7 +7,7 @@
 // A key that must not be seen has the score minus infinity and gets P = 0 exactly. A NaN score makes the sum NaN.
 //
 // In float32 a P below e^-55 = 1.3e-24 is 0: next to the row's largest it is far below rounding, but times a small dP it would be a denormal number, on
-// which every multiply-add of the next products takes about a hundred times as long. ALiBi has whole bands of such keys (docs/performance.md).
+// which the multiply-adds of the next products are many times slower. ALiBi has whole bands of such keys (docs/performance.md).
 // papers   Milakov and Gimelshein 2018 (online softmax); Dao 2022
 
 #include <algorithm>

@@ -7,6 +7,7 @@ import io
 import pathlib
 import sys
 import tempfile
+import types
 import unittest
 from unittest import mock
 
@@ -65,7 +66,7 @@ class FolderTest(unittest.TestCase):
     def test_results_of_other_settings_are_not_mixed_and_rows_are_kept(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            options = type("Options", (), {"output": folder / "out", "train": None, "valid": None, "steps": 100, "length": 8})
+            options = types.SimpleNamespace(output=folder / "out", train=None, valid=None, steps=100, length=8)
             with mock.patch.dict("os.environ"):
                 compare_training.prepare(options)
                 compare_training.prepare(options)
@@ -79,8 +80,7 @@ class FolderTest(unittest.TestCase):
                              {3: 3.0, 1: 1.0})
 
     def test_options_that_make_no_comparison_are_refused(self):
-        for arguments in (["--train", "a.txt"], ["--seeds", "1", "1"], ["--steps", "50"],
-                          ["--length", "7"]):
+        for arguments in (["--train", "a.txt"], ["--seeds", "1", "1"], ["--steps", "50"], ["--length", "7"]):
             with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit):
                 compare_training.main(arguments)
 

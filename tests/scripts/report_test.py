@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import report
-from reporting import choose, figures, measured, curve_sections, notes, page, wording
+from reporting import choose, curve_sections, figures, measured, notes, page, wording
 from reporting.results import ClaimResult, CriterionResult
 from tiny_comparison import TinyComparison
 
