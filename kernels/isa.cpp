@@ -4,8 +4,25 @@
 #include <fstream>
 #include <stdexcept>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace locus {
 namespace {
+
+#if defined(__x86_64__)
+/// Whether the processor has tiles of bfloat16 and this process may use them: Linux keeps their 8 KB for those who ask.
+bool may_use_tiles() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+    const bool has_tiles = (d >> 24U & 1U) != 0 && (d >> 22U & 1U) != 0;  // AMX-TILE, AMX-BF16
+    constexpr long request_permission = 0x1023, tile_data = 18;           // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    return has_tiles && syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+#endif
 
 Isa best_of_this_processor() {
 #if defined(__x86_64__)
@@ -14,6 +31,7 @@ Isa best_of_this_processor() {
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512cd");
+    if (avx2 && avx512 && __builtin_cpu_supports("avx512bf16") && may_use_tiles()) return Isa::amx;
     if (avx2 && avx512) return Isa::avx512;
     if (avx2) return Isa::avx2;
 #endif
@@ -24,7 +42,7 @@ Isa choose() {
     const Isa best = best_of_this_processor();
     const char* wish = std::getenv("LOCUS_ISA");
     if (wish == nullptr || *wish == '\0') return best;
-    for (Isa candidate : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+    for (Isa candidate : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::amx}) {
         if (std::string(wish) != name_of(candidate)) continue;
         if (candidate > best) {
             throw std::invalid_argument(std::string("LOCUS_ISA=") + wish + ": this processor has no more than " +
@@ -32,7 +50,7 @@ Isa choose() {
         }
         return candidate;
     }
-    throw std::invalid_argument(std::string("LOCUS_ISA=") + wish + ": use baseline, avx2 or avx512");
+    throw std::invalid_argument(std::string("LOCUS_ISA=") + wish + ": use baseline, avx2, avx512 or amx");
 }
 
 }  // namespace
@@ -47,6 +65,7 @@ const char* name_of(Isa isa) {
         case Isa::baseline: return "baseline";
         case Isa::avx2: return "avx2";
         case Isa::avx512: return "avx512";
+        case Isa::amx: return "amx";
     }
     return "?";
 }

@@ -1,7 +1,8 @@
 #pragma once
 // Instruction sets. Every kernel source is compiled three times, for x86-64 baseline, AVX2+FMA and AVX-512, each time into a
 // namespace of its own (LOCUS_TARGET, set by CMake to baseline, avx2 or avx512). At run time the best one that the processor
-// has is called; the environment variable LOCUS_ISA=baseline|avx2|avx512 forces a lower one.
+// has is called; the environment variable LOCUS_ISA=baseline|avx2|avx512|amx forces a lower one. amx, AVX-512 with tile registers for
+// bfloat16 (Intel since Sapphire Rapids), has the kernels of avx512, but for the matrix product (matmul_amx.h).
 //
 //     namespace locus::LOCUS_TARGET {
 //     void gelu_forward(const GeluForward& args) { ... }        // plain C++, written once
@@ -17,7 +18,7 @@
 
 namespace locus {
 
-enum class Isa { baseline, avx2, avx512 };
+enum class Isa { baseline, avx2, avx512, amx };
 
 /// The instruction set in use: the best of the processor, or LOCUS_ISA. Decided once.
 /// Throws std::invalid_argument when LOCUS_ISA names an unknown set or one that this processor lacks.
@@ -49,6 +50,7 @@ std::string processor_name();
     }                                                                 \
     void function(const Arguments& arguments) {                       \
         switch (isa()) {                                              \
+            case Isa::amx:                                            \
             case Isa::avx512: return avx512::function(arguments);     \
             case Isa::avx2: return avx2::function(arguments);         \
             case Isa::baseline: return baseline::function(arguments); \

@@ -112,7 +112,9 @@ if [ -z "$quick" ]; then
     say "scripts and format"
     check_scripts
     check_format
-    for isa in baseline avx2; do
+    lower=(baseline avx2)
+    if grep -qw amx_tile /proc/cpuinfo; then lower+=(avx512); fi
+    for isa in "${lower[@]}"; do
         say "kernels and model with LOCUS_ISA=$isa"
         test_on_isa "$isa"
     done

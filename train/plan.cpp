@@ -6,7 +6,7 @@
 
 #include "data/probes/probe_batches.h"
 #include "data/tokenizer.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul_onednn.h"
 #include "model/cost.h"
 #include "train/configuration/values.h"
 #include "train/model_folder.h"

@@ -17,35 +17,35 @@ Tensor allocate_output(Tape& tape, Var x, Var weight) {
 
 Var linear(Tape& tape, Var x, Var weight, Var bias) {
     const Tensor value = allocate_output(tape, x, weight);
-    const ProductOperands operands = {operand(tape, x.value()), operand(tape, weight.value())};
-    matmul({.a = operands.x,
-            .b = operands.weight,
+    matmul({.a = x.value(),
+            .b = weight.value(),
             .c = value,
             .transpose_b = true,
-            .bias = bias ? bias.value() : Tensor()});
+            .bias = bias ? bias.value() : Tensor(),
+            .bfloat16 = tape.bfloat16_products()});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, weight, bias, operands, y] {
+    tape.record([&tape, x, weight, bias, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         if (bias) column_sum({.x = dy, .sum = tape.gradient_sum(bias)});
-        product_backward(tape, dy, x, weight, operands);
+        product_backward(tape, dy, x, weight);
     });
     return y;
 }
 
 Var linear_gelu(Tape& tape, Var x, Var weight, Var bias) {
     const Tensor product = allocate_output(tape, x, weight);
-    const ProductOperands operands = {operand(tape, x.value()), operand(tape, weight.value())};
-    matmul({.a = operands.x, .b = operands.weight, .c = product, .transpose_b = true});
+    matmul(
+        {.a = x.value(), .b = weight.value(), .c = product, .transpose_b = true, .bfloat16 = tape.bfloat16_products()});
     const Tensor value = allocate_output(tape, x, weight);
     gelu_forward({.x = product, .bias = bias.value(), .y = value});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, weight, bias, operands, product, y] {
+    tape.record([&tape, x, weight, bias, product, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         // Nobody reads dy after this node: the gradient before the GELU takes its place.
         gelu_backward({.dy = dy, .x = product, .bias = bias.value(), .dx = dy, .dbias = tape.gradient_sum(bias)});
-        product_backward(tape, dy, x, weight, operands);
+        product_backward(tape, dy, x, weight);
     });
     return y;
 }

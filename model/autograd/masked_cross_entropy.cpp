@@ -12,8 +12,8 @@ MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor 
     const std::int64_t rows = x.shape()[0];
     const Tensor logits = tape.allocate({rows, weight.shape()[0]}, x.value().dtype);
     const MaskedLoss result = {tape.allocate({rows}, DType::float64), tape.allocate({rows}, DType::int32)};
-    const ProductOperands operands = {operand(tape, x.value()), operand(tape, weight.value())};
-    matmul({.a = operands.x, .b = operands.weight, .c = logits, .transpose_b = true});
+    matmul(
+        {.a = x.value(), .b = weight.value(), .c = logits, .transpose_b = true, .bfloat16 = tape.bfloat16_products()});
     cross_entropy({.logits = logits,
                    .bias = bias.value(),
                    .targets = targets,
@@ -22,7 +22,7 @@ MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor 
                    .gradient = tape.recording(),
                    .scale = scale,
                    .dbias = tape.recording() ? tape.gradient_sum(bias) : Tensor()});
-    tape.record([&tape, x, weight, operands, logits] { product_backward(tape, logits, x, weight, operands); });
+    tape.record([&tape, x, weight, logits] { product_backward(tape, logits, x, weight); });
     return result;
 }
 

@@ -115,28 +115,32 @@ void register_run(const std::string& name, Work work, const std::function<std::f
 
 // ---- matrix products: y = x W^T, dx = dy W, dW += dy^T x ----
 
-void register_linear(const std::string& name, std::int64_t m, std::int64_t in, std::int64_t out) {
+void register_linear(const std::string& name, std::int64_t m, std::int64_t in, std::int64_t out, bool bfloat16) {
+    const std::string kernel = bfloat16 ? "matmul_bfloat16/" : "matmul/";
     const auto count = [](std::int64_t a, std::int64_t b) { return static_cast<double>(a * b); };
     const double flop = 2.0 * count(m, in) * static_cast<double>(out);
     const double bytes = 4.0 * (count(m, in) + count(m, out) + count(in, out));
-    register_run("matmul/" + name + "/forward", {flop, bytes}, [=](Workspace& w) {
+    register_run(kernel + name + "/forward", {flop, bytes}, [=](Workspace& w) {
         const Matmul args = {.a = w.floats({m, in}),
                              .b = w.floats({out, in}),
                              .c = w.floats({m, out}),
                              .transpose_b = true,
-                             .bias = w.floats({out})};
+                             .bias = w.floats({out}),
+                             .bfloat16 = bfloat16};
         return [args] { matmul(args); };
     });
-    register_run("matmul/" + name + "/dX", {flop, bytes}, [=](Workspace& w) {
-        const Matmul args = {.a = w.floats({m, out}), .b = w.floats({out, in}), .c = w.floats({m, in})};
+    register_run(kernel + name + "/dX", {flop, bytes}, [=](Workspace& w) {
+        const Matmul args = {
+            .a = w.floats({m, out}), .b = w.floats({out, in}), .c = w.floats({m, in}), .bfloat16 = bfloat16};
         return [args] { matmul(args); };
     });
-    register_run("matmul/" + name + "/dW", {flop, bytes}, [=](Workspace& w) {
+    register_run(kernel + name + "/dW", {flop, bytes}, [=](Workspace& w) {
         const Matmul args = {.a = w.floats({m, out}),
                              .b = w.floats({m, in}),
                              .c = w.floats({out, in}),
                              .transpose_a = true,
-                             .accumulate = true};
+                             .accumulate = true,
+                             .bfloat16 = bfloat16};
         return [args] { matmul(args); };
     });
 }
@@ -270,11 +274,13 @@ void register_loss_and_optimizer() {
 }
 
 [[maybe_unused]] const bool registered = [] {
-    register_linear("proj_4096x256x256", rows, hidden, hidden);
-    register_linear("qkv_4096x768x256", rows, hidden, 3 * hidden);
-    register_linear("ffn1_4096x1024x256", rows, hidden, feed_forward);
-    register_linear("ffn2_4096x256x1024", rows, feed_forward, hidden);
-    register_linear("head_614x8192x256", masked, hidden, vocabulary);
+    for (const bool bfloat16 : {false, true}) {
+        register_linear("proj_4096x256x256", rows, hidden, hidden, bfloat16);
+        register_linear("qkv_4096x768x256", rows, hidden, 3 * hidden, bfloat16);
+        register_linear("ffn1_4096x1024x256", rows, hidden, feed_forward, bfloat16);
+        register_linear("ffn2_4096x256x1024", rows, feed_forward, hidden, bfloat16);
+        register_linear("head_614x8192x256", masked, hidden, vocabulary, bfloat16);
+    }
     register_float64_matmul();
     register_gelu();
     register_layer_norm();
