@@ -82,8 +82,8 @@ class Comparison:
         self.vocabulary = folder / "0"  # of the first round; encodes
         self.ours, self.theirs = {"training": [], "encoding": []}, {"training": [], "encoding": []}
 
-    def train(self, round):
-        output = self.folder / str(round)
+    def train(self, number):
+        output = self.folder / str(number)
         result = run_locus([self.options.locus, "tokenizer", "train", self.text, "--type", self.kind, "--vocab-size", self.options.vocab_size,
                             "--character-coverage", "1", "--threads", "1", "--output", output])
         if self.kind == "bytes":
