@@ -22,17 +22,21 @@ TrainedTokenizer train_on_words(const TokenizerSettings& settings, const std::ve
                                 const DataSettings& data, const ProgressReport& progress) {
     const TokenizerDescription defaults;
     WordCounter counter(rules_of(settings), defaults.longest_word);
-    read_corpus(
-        files, data, [&](std::string_view text, bool) { counter.add(text); }, progress);
-    return train_wordpiece(counter.finish(), settings, progress);
+    const CorpusStatistics text = read_corpus(
+        files, data, [&](std::string_view paragraph, bool) { counter.add(paragraph); }, progress);
+    TrainedTokenizer trained = train_wordpiece(counter.finish(), settings, progress);
+    trained.report.bytes = text.bytes;
+    return trained;
 }
 
 TrainedTokenizer train_on_characters(const TokenizerSettings& settings, const std::vector<std::filesystem::path>& files,
                                      const DataSettings& data, const ProgressReport& progress) {
     CharacterCounter counter({false, false, settings.strip_accents, settings.lowercase});
-    read_corpus(
-        files, data, [&](std::string_view text, bool) { counter.add(text); }, progress);
-    return train_characters(counter.finish(), settings);
+    const CorpusStatistics text = read_corpus(
+        files, data, [&](std::string_view paragraph, bool) { counter.add(paragraph); }, progress);
+    TrainedTokenizer trained = train_characters(counter.finish(), settings);
+    trained.report.bytes = text.bytes;
+    return trained;
 }
 
 }  // namespace

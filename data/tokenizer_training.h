@@ -13,6 +13,7 @@
 namespace locus {
 
 struct VocabularyReport {
+    std::int64_t bytes = 0;                      // of the text, as UTF-8; bytes: 0, nothing is read
     std::int64_t words = 0, distinct_words = 0;  // of the text; only wordpiece counts them
     std::int64_t characters_in_text = 0;         // how many different ones; bytes: 0, nothing is counted
     std::int64_t alphabet = 0;                   // how many of these the vocabulary has

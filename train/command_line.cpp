@@ -209,13 +209,16 @@ void add_tokenizer_use(CLI::App& tokenizer, Request& request) {
     CLI::App* encode =
         add_command(tokenizer, "encode", "Text to tokens; without TEXT, line by line from standard input",
                     "  locus tokenizer encode runs/quickstart \"a new [MASK]\" --ids\n"
-                    "  locus tokenizer encode my-tokenizer < text.txt");
+                    "  locus tokenizer encode my-tokenizer < text.txt\n"
+                    "  locus tokenizer encode my-tokenizer --summary < text.txt");
     TokenizerEncodeCommand& encoding = request.tokenizer_encode;
     encode->add_option("tokenizer", encoding.tokenizer, "Tokenizer, run or model folder")
         ->type_name("FOLDER")
         ->required();
     CLI::Option* text = encode->add_option("text", encoding.text, "Text")->type_name("TEXT");
-    encode->add_flag("--ids", encoding.ids, "Numbers instead of tokens");
+    CLI::Option* ids = encode->add_flag("--ids", encoding.ids, "Numbers instead of tokens");
+    encode->add_flag("--summary", encoding.summary, "Instead of tokens: how many, the share of unknown ones, the time")
+        ->excludes(ids);
     encode->final_callback([&, text] {
         encoding.has_text = text->count() > 0;
         request.run = [&] { return run_tokenizer_encode(encoding); };

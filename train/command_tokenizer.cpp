@@ -1,5 +1,7 @@
 // locus tokenizer: vocabularies from text, text to tokens, tokens to text.
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <iostream>
 #include <sstream>
@@ -23,6 +25,7 @@ namespace locus {
 namespace {
 
 namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
 
 bool has_tokenizer(const fs::path& folder) {
     return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "vocab.txt");
@@ -32,6 +35,14 @@ bool has_tokenizer(const fs::path& folder) {
 std::unique_ptr<Tokenizer> find_tokenizer(const fs::path& folder) {
     if (!fs::exists(folder)) throw FileError(fmt::format("{}: there is no such folder", folder.string()));
     return load_tokenizer(has_tokenizer(folder) ? folder : resolve_model_folder(folder));
+}
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+/// "1.332 s, 17.1 MB/s", and for no text "0.001 s".
+std::string time_text(double seconds, std::int64_t bytes) {
+    const std::string time = fmt::format("{:.3f} s", seconds);
+    return bytes == 0 ? time : fmt::format("{}, {:.1f} MB/s", time, static_cast<double>(bytes) / 1e6 / seconds);
 }
 
 void print_report(const VocabularyReport& report, const Tokenizer& tokenizer) {
@@ -73,6 +84,38 @@ void print_tokens(const Tokenizer& tokenizer, const std::string& text, bool ids_
     fmt::print("{}\n", line);
 }
 
+/// What encoding a text comes to; reading the text is not part of its time.
+class EncodingSummary {
+public:
+    explicit EncodingSummary(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+    void add(const std::string& line) {
+        ids_.clear();
+        const Clock::time_point begin = Clock::now();
+        tokenizer_.encode_with_specials(line, ids_);
+        seconds_ += seconds_since(begin);
+        ++lines_;
+        bytes_ += static_cast<std::int64_t>(line.size());
+        tokens_ += static_cast<std::int64_t>(ids_.size());
+        unknown_ += std::count(ids_.begin(), ids_.end(), tokenizer_.special().unknown);
+    }
+
+    void print() const {
+        const double tokens = static_cast<double>(std::max<std::int64_t>(1, tokens_));
+        fmt::print("text               {} bytes in {} lines\n", with_separators(bytes_), with_separators(lines_));
+        fmt::print("tokens             {}, of {:.2f} bytes each; {:.4f}% of them are {}\n", with_separators(tokens_),
+                   static_cast<double>(bytes_) / tokens, 100 * static_cast<double>(unknown_) / tokens,
+                   tokenizer_.token(tokenizer_.special().unknown));
+        fmt::print("time               {} with 1 thread\n", time_text(seconds_, bytes_));
+    }
+
+private:
+    const Tokenizer& tokenizer_;
+    std::vector<std::int32_t> ids_;
+    std::int64_t lines_ = 0, bytes_ = 0, tokens_ = 0, unknown_ = 0;
+    double seconds_ = 0;
+};
+
 /// Why `id` is none of the vocabulary; empty when it is.
 std::string check_id(std::int64_t id, const Tokenizer& tokenizer) {
     if (id >= 0 && id < tokenizer.vocab_size()) return {};
@@ -95,7 +138,7 @@ std::vector<std::int32_t> parse_ids(const std::string& line, std::int64_t number
 }  // namespace
 
 int run_tokenizer_train(const TokenizerTrainCommand& command) {
-    use_threads(command.threads);
+    const int threads = use_threads(command.threads);
     TokenizerSettings settings;
     settings.type = command.type;
     settings.vocab_size = command.vocab_size;
@@ -112,32 +155,45 @@ int run_tokenizer_train(const TokenizerTrainCommand& command) {
         throw ConfigurationError(fmt::format(
             "--output {}: there is a tokenizer already; name another folder, or remove it", command.output));
     }
+    const Clock::time_point begin = Clock::now();
     const TrainedTokenizer trained = train_tokenizer(settings, expand_patterns(command.files), data,
                                                      [](std::string_view what, std::int64_t done, std::int64_t total) {
                                                          ProgressLine::show_activity(std::string(what), done, total);
                                                      });
+    const double seconds = seconds_since(begin);
     ProgressLine::clear();
     fs::create_directories(command.output);
     trained.tokenizer->save(command.output);
     print_report(trained.report, *trained.tokenizer);
+    fmt::print("time               {} with {} thread{}\n", time_text(seconds, trained.report.bytes), threads,
+               threads == 1 ? "" : "s");
     fmt::print("written to         {}\n", command.output);
     return exit_done;
 }
 
 int run_tokenizer_encode(const TokenizerEncodeCommand& command) {
     const std::unique_ptr<Tokenizer> tokenizer = find_tokenizer(command.tokenizer);
+    EncodingSummary summary(*tokenizer);
+    const auto encode = [&](const std::string& text) {
+        if (command.summary) {
+            summary.add(text);
+        } else {
+            print_tokens(*tokenizer, text, command.ids);
+        }
+    };
     if (command.has_text) {
         if (first_invalid_utf8(command.text) != command.text.size())
             throw ConfigurationError("the text is not valid UTF-8");
-        print_tokens(*tokenizer, command.text, command.ids);
-        return exit_done;
+        encode(command.text);
+    } else {
+        for_each_input_line([&](const std::string& line, std::int64_t number) {
+            const std::size_t invalid = first_invalid_utf8(line);
+            if (invalid != line.size())
+                throw DataError(fmt::format("standard input, line {}, byte {}: not valid UTF-8", number, invalid + 1));
+            encode(line);
+        });
     }
-    for_each_input_line([&](const std::string& line, std::int64_t number) {
-        const std::size_t invalid = first_invalid_utf8(line);
-        if (invalid != line.size())
-            throw DataError(fmt::format("standard input, line {}, byte {}: not valid UTF-8", number, invalid + 1));
-        print_tokens(*tokenizer, line, command.ids);
-    });
+    if (command.summary) summary.print();
     return exit_done;
 }
 

@@ -84,11 +84,12 @@ struct TokenizerTrainCommand {
 };
 int run_tokenizer_train(const TokenizerTrainCommand& command);
 
-/// locus tokenizer encode TOKENIZER [TEXT] [--ids]: lines of standard input when there is no text
+/// locus tokenizer encode TOKENIZER [TEXT] [--ids | --summary]: lines of standard input when there is no text
 struct TokenizerEncodeCommand {
     std::string tokenizer, text;
     bool has_text = false;
-    bool ids = false;  // numbers instead of tokens
+    bool ids = false;      // numbers instead of tokens
+    bool summary = false;  // how many tokens, and how fast, instead of them
 };
 int run_tokenizer_encode(const TokenizerEncodeCommand& command);
 

@@ -232,6 +232,7 @@ TEST(CharacterTraining, CommonestFirstAndOnlyAsManyAsCoverTheText) {
     // 8 a, 5 b, 4 spaces, e (its accent stripped) and 北 once each: a, b and the space are 17 of 19, below 0.9
     EXPECT_EQ(tokens_of(*trained.tokenizer),
               (std::vector<std::string>{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", " ", "e"}));
+    EXPECT_EQ(trained.report.bytes, 22) << "without line ends";
     EXPECT_EQ(trained.report.characters_in_text, 5);
     EXPECT_DOUBLE_EQ(trained.report.character_coverage, 18.0 / 19.0);
     EXPECT_DOUBLE_EQ(trained.report.unknown_rate, 1.0 - 18.0 / 19.0);

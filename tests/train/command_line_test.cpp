@@ -181,6 +181,7 @@ TEST_F(CommandLine, TokenizersAreTrainedAndUsed) {
     const ProgramResult trained = run({"tokenizer", "train", "a text.txt", "--output", "tok", "--vocab-size", "60"});
     ASSERT_EQ(trained.code, 0) << trained.err;
     EXPECT_TRUE(contains(trained.out, "vocabulary")) << trained.out;
+    EXPECT_TRUE(contains(trained.out, " MB/s with 1 thread\n")) << trained.out;
     EXPECT_TRUE(fs::exists(folder_ / "tok/tokenizer.json"));
     const ProgramResult tokens = run({"tokenizer", "encode", "tok", "the [MASK]"});
     EXPECT_EQ(tokens.out, "the [MASK]\n") << tokens.err;
@@ -193,6 +194,20 @@ TEST_F(CommandLine, TokenizersAreTrainedAndUsed) {
     expect_error({"tokenizer", "train", "a text.txt", "--output", "tok"}, 2, "there is a tokenizer already");
     EXPECT_EQ(run({"tokenizer", "decode", "tok"}, "1 x\n").code, 3);
     EXPECT_EQ(run({"tokenizer", "encode", "tok"}, "\xff\n").code, 3);
+}
+
+TEST_F(CommandLine, AnEncodedTextIsSummedUp) {
+    write_text(folder_ / "a text.txt", "the cat sat on the mat\n");
+    ASSERT_EQ(run({"tokenizer", "train", "a text.txt", "--output", "tok", "--vocab-size", "60"}).code, 0);
+    const ProgramResult summary = run({"tokenizer", "encode", "tok", "--summary"}, "the cat\nthe [MASK] Q\n");
+    ASSERT_EQ(summary.code, 0) << summary.err;
+    EXPECT_TRUE(contains(summary.out, "19 bytes in 2 lines\n")) << summary.out;
+    EXPECT_TRUE(contains(summary.out, "5, of 3.80 bytes each; 20.0000% of them are [UNK]\n")) << summary.out;
+    EXPECT_TRUE(contains(summary.out, " MB/s with 1 thread\n")) << summary.out;
+    const ProgramResult empty = run({"tokenizer", "encode", "tok", "", "--summary"});
+    ASSERT_EQ(empty.code, 0) << empty.err;
+    EXPECT_TRUE(contains(empty.out, "0, of 0.00 bytes each; 0.0000% of them are [UNK]\n")) << empty.out;
+    expect_error({"tokenizer", "encode", "tok", "a", "--ids", "--summary"}, 2, "--ids excludes --summary");
 }
 
 // ---- models -----------------------------------------------------------------------------------------------------------------------------
