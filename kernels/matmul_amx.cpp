@@ -36,7 +36,7 @@ using std::int64_t;
 constexpr int64_t tile_lines = 16, line_bytes = 64, tile_bytes = tile_lines * line_bytes;
 constexpr int64_t panel = 2 * tile_lines;  // rows of A or columns of B that a block of C takes
 constexpr int64_t step = 32;               // of K: one line of a tile of A
-constexpr int64_t still_bytes = int64_t{3} << 19, block_bytes = int64_t{1} << 18;  // of a second-level cache of 2 MB
+constexpr int64_t still_bytes = int64_t{3} << 19, block_bytes = int64_t{1} << 17;  // of a second-level cache of 2 MB
 
 int64_t ceil_div(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
 
@@ -74,25 +74,37 @@ __m512 load(const float* x, int64_t n) {
     return _mm512_maskz_loadu_ps(mask, x);
 }
 
-/// The upper half of a float32, to the nearest: what is left of it, x - upper, is exact and has 16 bits.
+/// The nearest number whose lower half is zero, a bfloat16. What is left of x, x - this, is exact and has 16 bits.
 __m512 upper_half(__m512 x) {
     const __m512i bits = _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000));
     return _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int>(0xFFFF0000U))));
 }
 
-/// The same line of the tile of each part: 16 numbers of `first`, then 16 of `second`, or one of each in turns.
-template <int parts, bool in_turns>
-void store_line(__m512 first, __m512 second, char* to) {
+/// A line of 16 numbers of `first`, then 16 of `second`; or, in turns, one of each.
+template <bool in_turns>
+__m512i rounded_line(__m512 first, __m512 second) {
     alignas(64) static constexpr std::uint16_t turns[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
                                                             21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
                                                             11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const auto line = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+    return in_turns ? _mm512_permutexvar_epi16(_mm512_load_si512(turns), line) : line;
+}
+
+/// The same of numbers that are bfloat16 already.
+template <bool in_turns>
+__m512i exact_line(__m512 first, __m512 second) {
+    if constexpr (in_turns)
+        return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(first), 16), _mm512_castps_si512(second));
+    return rounded_line<false>(first, second);
+}
+
+/// The line of the tile of each part.
+template <int parts, bool in_turns>
+void store_line(__m512 first, __m512 second, char* to) {
+    if constexpr (parts == 1) return _mm512_store_si512(to, rounded_line<in_turns>(first, second));
     for (int part = 0; part < parts; ++part) {
-        const bool is_last = part + 1 == parts;
-        const __m512 upper_first = is_last ? first : upper_half(first),
-                     upper_second = is_last ? second : upper_half(second);
-        auto line = (__m512i)_mm512_cvtne2ps_pbh(upper_second, upper_first);
-        if constexpr (in_turns) line = _mm512_permutexvar_epi16(_mm512_load_si512(turns), line);
-        _mm512_store_si512(to + part * 2 * tile_bytes, line);
+        const __m512 upper_first = upper_half(first), upper_second = upper_half(second);
+        _mm512_store_si512(to + part * 2 * tile_bytes, exact_line<in_turns>(upper_first, upper_second));
         first = _mm512_sub_ps(first, upper_first);
         second = _mm512_sub_ps(second, upper_second);
     }
@@ -181,12 +193,20 @@ void pack(const Operand& x, int64_t begin, int64_t panels, int64_t k, int64_t de
 
 // ---- products ----
 
+/// Eight instructions that do nothing. While the other hyperthread of a core is busy, tiles are loaded only after the products before them; with room between
+/// the products, beside them: half as fast again (docs/performance.md).
+void leave_room() { __asm__ volatile(".rept 8\n nop\n .endr"); }
+
 /// Of a panel of A and a panel of B, one part of each: tiles 0 to 3 += (tiles 4, 5) (tiles 6, 7).
 void multiply_tiles() {
     _tile_dpbf16ps(0, 4, 6);
+    leave_room();
     _tile_dpbf16ps(1, 4, 7);
+    leave_room();
     _tile_dpbf16ps(2, 5, 6);
+    leave_room();
     _tile_dpbf16ps(3, 5, 7);
+    leave_room();
 }
 void load_a(const char* a, int64_t part) {
     _tile_loadd(4, a + part * 2 * tile_bytes, line_bytes);
@@ -312,9 +332,7 @@ struct Plan {
         : still(product.a.extent >= product.b.extent ? product.b : product.a),
           moving(&still == &product.a ? product.b : product.a) {
         const int64_t line = panel * 2 * parts;  // bytes of a packed panel for each k
-        const int64_t most =
-            moving.runs_along_k ? 1024 : 512;  // short, so that blocks are wide where rows run across K
-        chunk = std::min(std::clamp<int64_t>(still_bytes / (still.panels() * line) / step * step, 256, most),
+        chunk = std::min(std::clamp<int64_t>(still_bytes / (still.panels() * line) / step * step, 256, 512),
                          ceil_div(product.depth, step) * step);
         panel_bytes = chunk * line;
         const int64_t threads = omp_get_max_threads();
