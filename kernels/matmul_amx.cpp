@@ -36,7 +36,8 @@ using std::int64_t;
 constexpr int64_t tile_lines = 16, line_bytes = 64, tile_bytes = tile_lines * line_bytes;
 constexpr int64_t panel = 2 * tile_lines;  // rows of A or columns of B that a block of C takes
 constexpr int64_t step = 32;               // of K: one line of a tile of A
-constexpr int64_t still_bytes = int64_t{3} << 19, block_bytes = int64_t{1} << 17;  // of a second-level cache of 2 MB
+constexpr int64_t still_bytes = int64_t{3} << 19, block_bytes = int64_t{1} << 19,
+                  group_bytes = int64_t{1} << 18;  // of a second-level cache of 2 MB
 
 int64_t ceil_div(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
 
@@ -325,8 +326,9 @@ char* scratch(int64_t bytes) {
 /// Sizes of the blocks.
 struct Plan {
     const Operand &still, &moving;
-    int64_t chunk, panel_bytes, block,
-        blocks;  // of K; of a packed panel of a chunk; panels of a block; number of blocks
+    int64_t chunk, panel_bytes;  // of K; of a packed panel of a chunk
+    int64_t block, blocks,
+        group;  // panels that move, number of such blocks, and panels of the other operand beside them in the second-level cache
 
     Plan(const Product& product, int64_t parts)
         : still(product.a.extent >= product.b.extent ? product.b : product.a),
@@ -339,6 +341,7 @@ struct Plan {
         const int64_t most_in_block = std::max<int64_t>(1, block_bytes / panel_bytes);
         blocks = ceil_div(ceil_div(moving.panels(), most_in_block), threads) * threads;
         block = ceil_div(moving.panels(), blocks);
+        group = std::max<int64_t>(1, group_bytes / panel_bytes);
     }
 };
 
@@ -353,7 +356,6 @@ void multiply(const Product& product) {
 #pragma omp parallel
         {
             const TileRegisters registers;
-            const Packed all_still = {packed_still, panel_bytes, step_bytes};
             const int64_t share = ceil_div(plan.still.panels(), omp_get_num_threads());
             const int64_t from = std::min(omp_get_thread_num() * share, plan.still.panels());
             const int64_t to = std::min(from + share, plan.still.panels());
@@ -366,10 +368,14 @@ void multiply(const Product& product) {
             for (int64_t first = 0; first < plan.moving.panels(); first += plan.block) {
                 const int64_t panels = std::min(plan.block, plan.moving.panels() - first);
                 pack<parts>(plan.moving, first * panel, panels, k, count, own);
-                if (&plan.moving == &product.a) {
-                    product.rows_times_columns<parts>(own, first, panels, all_still, 0, plan.still.panels(), k, count);
-                } else {
-                    product.rows_times_columns<parts>(all_still, 0, plan.still.panels(), own, first, panels, k, count);
+                for (int64_t s = 0; s < plan.still.panels(); s += plan.group) {
+                    const int64_t beside = std::min(plan.group, plan.still.panels() - s);
+                    const Packed group = {packed_still + s * panel_bytes, panel_bytes, step_bytes};
+                    if (&plan.moving == &product.a) {
+                        product.rows_times_columns<parts>(own, first, panels, group, s, beside, k, count);
+                    } else {
+                        product.rows_times_columns<parts>(group, s, beside, own, first, panels, k, count);
+                    }
                 }
             }
         }
