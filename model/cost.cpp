@@ -98,9 +98,11 @@ MemoryEstimate training_memory(const ModelSettings& settings, std::int64_t batch
     const std::int64_t masked = static_cast<std::int64_t>(static_cast<double>(rows) * masked_share);
     // Kept per row and layer: the fused projections (3 H), attention out, two projections, two sums, two norm outputs (7 H), and the
     // feed-forward before and after its GELU (2 F). Backward adds the largest gradients: two of width F.
+    // Recomputing keeps one row per layer, and the inside of a single layer.
+    const std::int64_t inside = 10 * s.hidden + 2 * s.feed_forward;
+    const std::int64_t kept = s.recompute ? s.layers * s.hidden + inside : s.layers * inside;
     const std::int64_t floats =
-        rows * (s.layers * (10 * s.hidden + 2 * s.feed_forward) + 2 * s.feed_forward + 3 * s.hidden) +
-        masked * (s.vocab_size + 4 * s.hidden);
+        rows * (kept + 2 * s.feed_forward + 3 * s.hidden) + masked * (s.vocab_size + 4 * s.hidden);
     return {.parameters_and_optimizer = 16 * parameters, .activations = 4 * floats};
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/random.h"
+#include "model/autograd/recompute.h"
 #include "model/error.h"
 #include "model/forward_visitor.h"
 
@@ -196,12 +197,9 @@ Var MaskedLanguageModel::encode_renumbered(Tape& tape, const ModelInput& input, 
     const std::int64_t last = settings_.has_enhanced_decoder() ? settings_.layers - 1 : settings_.layers;
     for (std::int64_t layer = 0; layer < last; ++layer) {
         tape.discard(start, x);
-        const Var embedded = x;
-        x = blocks_[static_cast<std::size_t>(layer)].self_attend(tape, x, input, mode);
-        if (layer == 0 && convolution_) {
-            const Dropout dropped = dropout_at(convolution_site, settings_.hidden_dropout, mode);
-            x = convolution_->forward(tape, embedded, x, input, dropped);
-        }
+        x = run_block(tape, std::array{x}, mode, [this, layer, input, mode](Tape& run, const std::array<Var, 1>& in) {
+            return run_layer(run, layer, in[0], input, mode);
+        });
         if (visit) visit(layer + 1, x.value());
     }
     if (visit && last < settings_.layers)
@@ -210,14 +208,34 @@ Var MaskedLanguageModel::encode_renumbered(Tape& tape, const ModelInput& input, 
     return x;
 }
 
+// A block, and beside the first one the convolution.
+Var MaskedLanguageModel::run_layer(Tape& tape, std::int64_t number, Var x, const ModelInput& input,
+                                   const RunMode& mode) const {
+    const Var y = blocks_[static_cast<std::size_t>(number)].self_attend(tape, x, input, mode);
+    if (number > 0 || !convolution_) return y;
+    return convolution_->forward(tape, x, y, input, dropout_at(convolution_site, settings_.hidden_dropout, mode));
+}
+
+// Whoever looks on sees a block once: with a visitor nothing is recomputed.
+template <std::size_t N, class Function>
+Var MaskedLanguageModel::run_block(Tape& tape, const std::array<Var, N>& inputs, const RunMode& mode,
+                                   Function block) const {
+    return settings_.recompute && mode.visitor == nullptr ? recompute(tape, inputs, block) : block(tape, inputs);
+}
+
 Var MaskedLanguageModel::decode(Tape& tape, Var encoded, const ModelInput& input, Tensor rows,
                                 const RunMode& mode) const {
     const ChosenRows chosen = rows ? choose(tape, input, rows) : ChosenRows{input.rows, input.dropout_rows};
     Var z = rows ? gather_rows(tape, encoded, rows) : encoded;
     for (const auto& encoding : encodings_) z = encoding->decode(tape, z, chosen.rows.positions, input);
     if (!settings_.has_enhanced_decoder()) return z;
-    for (std::int64_t pass = 0; pass < settings_.decoder_passes; ++pass)
-        z = blocks_.back().attend_to(tape, {z, chosen.rows, chosen.dropout_rows}, encoded, input, pass, mode);
+    for (std::int64_t pass = 0; pass < settings_.decoder_passes; ++pass) {
+        z = run_block(tape, std::array{z, encoded}, mode,
+                      [this, chosen, input, pass, mode](Tape& run, const std::array<Var, 2>& in) {
+                          const BlockRows query = {in[0], chosen.rows, chosen.dropout_rows};
+                          return blocks_.back().attend_to(run, query, in[1], input, pass, mode);
+                      });
+    }
     return z;
 }
 

@@ -14,7 +14,10 @@
 //
 // with p the rows of a table of absolute positions (position/absolute.cpp): DeBERTa says where a token stands only here, just before the
 // prediction. All passes share the weights of block N, which is used in no other way, so x_N itself is never computed.
+//
+// model.recompute: of each block, and of each pass of the decoder, only the input is kept for the backward pass (autograd/recompute.h).
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -75,6 +78,9 @@ private:
     Var embeddings(Tape& tape, const ModelInput& input, const RunMode& mode) const;
     Var encode_renumbered(Tape& tape, const ModelInput& input, const RunMode& mode,
                           const HiddenStateVisitor& visit) const;
+    Var run_layer(Tape& tape, std::int64_t number, Var x, const ModelInput& input, const RunMode& mode) const;
+    template <std::size_t N, class Function>
+    Var run_block(Tape& tape, const std::array<Var, N>& inputs, const RunMode& mode, Function block) const;
     Var decode(Tape& tape, Var encoded, const ModelInput& input, Tensor rows, const RunMode& mode) const;
     Var transform(Tape& tape, Var x) const;
 

@@ -48,6 +48,8 @@ struct ModelSettings {
     std::int64_t decoder_passes = 2;  // of the last block, in the enhanced decoder
     ConvolutionSettings convolution = {};
     AttentionSettings attention = {};
+    // In training, blocks run again in the backward pass (autograd/recompute.h). A matter of the run, not of the model: not in config.json.
+    bool recompute = false;
     std::int64_t vocab_size = 0;  // from the tokenizer
     std::int64_t pad_id = 0;
     std::int64_t train_length = 0;  // data.sequence_length of the training; 0: not known

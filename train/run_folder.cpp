@@ -102,6 +102,7 @@ void check_same_configuration(const Settings& settings, const TrainerState& chec
         if (difference.key == "train.steps" && may_end_elsewhere(settings.train.schedule, checkpoint.step,
                                                                  std::stoll(difference.then), settings.train.steps))
             continue;
+        if (difference.key == "model.recompute") continue;  // changes no number; older checkpoints do not have it
         differences += describe(difference, settings);
     }
     if (differences.empty()) return;

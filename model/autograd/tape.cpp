@@ -45,6 +45,13 @@ Tensor Tape::gradient_sum(Var input) {
     return target.tensor;
 }
 
+void Tape::hand_over_gradient(Var from, Var to) {
+    LOCUS_CHECK(!from.record_->is_parameter && !to.record_->is_parameter, "hand_over_gradient",
+                "a parameter keeps its gradient");
+    LOCUS_CHECK(!to.record_->gradient, "hand_over_gradient", "there is a gradient already");
+    to.record_->gradient = std::exchange(from.record_->gradient, Tensor());
+}
+
 void Tape::finish_node(void (*run)(void*), void* function) {
     void* const memory = take(sizeof(Node));
     Node* const node = new (memory) Node(open_);

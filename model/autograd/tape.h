@@ -34,6 +34,8 @@ public:
     const Tensor& value() const { return record_->value; }
     const Shape& shape() const { return record_->value.shape; }
     explicit operator bool() const { return record_ != nullptr; }
+    /// The same variable, not the same value.
+    bool operator==(const Var&) const = default;
 
 private:
     friend class Tape;
@@ -80,6 +82,8 @@ public:
     /// The same for kernels that can only add: filled with zeros if this is the first contribution.
     Tensor gradient_sum(Var input);
     bool needs_gradient(Var input) const { return input.record_->needs_gradient; }
+    /// Moves the gradient of `from`, which may be absent, to `to`: the same value on another tape over the same arena. No parameters.
+    static void hand_over_gradient(Var from, Var to);
 
     /// Whether the operands of matrix products are rounded to bfloat16 (matmul.h).
     bool bfloat16_products() const { return bfloat16_products_; }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "model/error.h"
+#include "model/forward_visitor.h"
 #include "tests/model/small_model.h"
 
 namespace locus {
@@ -143,6 +144,8 @@ TEST_P(Architectures, GradientsWithDropoutMatchCentralDifferences) {
     testing::expect_gradients_match(model->parameters(), f, idle_key_biases(*model));
 }
 
+TEST_P(Architectures, RecomputationKeepsEveryBit) { testing::expect_recomputation_keeps_every_bit(settings()); }
+
 TEST_P(Architectures, SomeRowsGetTheLogitsThatTheyGetAmongAll) {
     const auto model = perturbed_model(settings());
     const RaggedBatch batch({5, 1, 6}, 11);
@@ -273,6 +276,41 @@ TEST(EnhancedDecoder, NeedsTwoLayers) {
     settings.layers = 1;
     settings.mask_decoder = "enhanced";
     EXPECT_THROW(MaskedLanguageModel(settings, DType::float32), ModelError);
+}
+
+TEST(Recomputation, HoldsTheInsideOfOneBlock) {
+    ModelSettings settings = testing::small_settings("alibi");
+    settings.layers = 12;
+    settings.hidden = settings.feed_forward = 32;
+    const RaggedBatch batch({256}, 11);
+    std::vector<std::int32_t> row = {3}, target = {5};
+    const Tensor rows(row.data(), {1}, DType::int32), ids(target.data(), {1}, DType::int32);
+    const auto peak = [&](bool recompute) {
+        settings.recompute = recompute;
+        const auto model = perturbed_model(settings, DType::float32);
+        Arena arena;
+        Tape tape(arena);
+        model->masked_lm_loss(tape, batch.input, {rows, ids}, 1, {});
+        tape.backward();
+        return static_cast<double>(arena.peak());
+    };
+    EXPECT_LT(peak(true), 0.4 * peak(false));
+}
+
+TEST(Recomputation, IsNotAskedOfAVisitor) {
+    ModelSettings settings = testing::small_settings("absolute");
+    settings.recompute = true;
+    const auto model = perturbed_model(settings);
+    const RaggedBatch batch({4, 3}, 11);
+    int seen = 0;
+    ForwardVisitor visitor;
+    visitor.attended = [&](const ComputedAttention&) { ++seen; };
+    std::vector<double> seed(7 * 6, 1.0);
+    Arena arena;
+    Tape tape(arena);
+    const Var encoded = model->encode(tape, batch.input, {.visitor = &visitor});
+    tape.backward(encoded, Tensor(seed.data(), {7, 6}, DType::float64));
+    EXPECT_EQ(seen, 2);  // layers
 }
 
 TEST(Architecture, UnknownNamesAreRefused) {

@@ -59,6 +59,37 @@ inline std::vector<double> encode(const MaskedLanguageModel& model, const ModelI
     return {begin, begin + hidden.count()};
 }
 
+/// What two micro-batches of training with dropout leave: the bytes of their losses and of all gradients.
+inline std::string training_bits(ModelSettings settings, DType arithmetic) {
+    settings.hidden_dropout = 0.3;
+    settings.attention_dropout = 0.4;
+    const auto model = perturbed_model(settings, arithmetic);
+    std::string bits;
+    const auto append = [&](const Tensor& values) {
+        bits.append(static_cast<const char*>(values.data), static_cast<std::size_t>(values.bytes()));
+    };
+    std::vector<std::int32_t> rows = {0, 3, 5, 6}, targets = {1, 4, 9, 2};
+    const MaskedTargets masked = {Tensor(rows.data(), {4}, DType::int32), Tensor(targets.data(), {4}, DType::int32)};
+    Arena arena;
+    for (const std::vector<std::int32_t>& lengths : {std::vector<std::int32_t>{4, 1, 3}, {2, 7}}) {
+        const RaggedBatch batch(lengths, 11);
+        Tape tape(arena);
+        append(model->masked_lm_loss(tape, batch.input, masked, 0.125, {.training = true, .seed = 3, .step = 17}).loss);
+        tape.backward();
+    }
+    append(model->parameters().gradients());
+    return bits;
+}
+
+inline void expect_recomputation_keeps_every_bit(ModelSettings settings) {
+    for (const DType arithmetic : {DType::float32, DType::bfloat16}) {
+        settings.recompute = false;
+        const std::string kept = training_bits(settings, arithmetic);
+        settings.recompute = true;
+        EXPECT_TRUE(kept == training_bits(settings, arithmetic)) << name_of(arithmetic);
+    }
+}
+
 inline double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
     double largest = 0;
     for (std::size_t n = 0; n < a.size(); ++n) {

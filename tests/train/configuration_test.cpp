@@ -557,6 +557,13 @@ TEST(Configuration, AttentionCanBeWindowedAndScaledByTheTrainingLength) {
     EXPECT_NE(message.find("model.attention.window"), std::string::npos) << message;
 }
 
+TEST(Configuration, RecomputationIsOffUnlessAskedForAndWrittenOut) {
+    EXPECT_FALSE(read(data).model.recompute);
+    const Settings settings = read(data + "model: {recompute: true}\n");
+    EXPECT_TRUE(settings.model.recompute);
+    EXPECT_TRUE(parse_configuration(write_configuration(settings), "config.yaml").model.recompute);
+}
+
 TEST_F(InitialModel, AWindowMayBeChosenAnew) {
     EXPECT_EQ(read(yaml_ + "model: {attention: {window: 16}}\n").model.attention.window, 16);
 }

@@ -174,6 +174,28 @@ TEST(Trainer, ResumingAllowsWhatDoesNotChangeTheNumbers) {
     EXPECT_EQ(train(other, true), 0);
 }
 
+TEST(Trainer, RecomputationChangesNoFileButTheConfigurationAndMayBeSwitchedWhenResuming) {
+    const TinyRun tiny;
+    for (const char* precision : {"float32", "bfloat16"}) {
+        Settings settings = tiny.settings(std::string("kept-") + precision);
+        settings.run.precision = precision;
+        settings.model.layers = 2;
+        ASSERT_EQ(train(settings, false), 0);
+        const fs::path kept = tiny.run(settings.run.name);
+        settings.run.name = std::string("recomputed-") + precision;
+        settings.model.recompute = true;
+        ASSERT_EQ(train(settings, false), 0);
+        const fs::path recomputed = tiny.run(settings.run.name);
+        expect_same_weights(kept / "latest", recomputed / "latest");
+        EXPECT_EQ(metrics_without_times(kept), metrics_without_times(recomputed));
+        EXPECT_EQ(read_text(kept / "latest/config.json"), read_text(recomputed / "latest/config.json"));
+        cut_run_back(recomputed, 5, 12);
+        settings.model.recompute = false;
+        ASSERT_EQ(train(settings, true), 0);
+        expect_same_weights(kept / "latest", recomputed / "latest");
+    }
+}
+
 TEST(Trainer, ResumingRefusesOtherText) {
     const TinyRun tiny;
     ASSERT_EQ(train(tiny.settings(), false), 0);

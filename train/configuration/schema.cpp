@@ -107,6 +107,8 @@ void add_model(Keys& keys, ModelSettings& model) {
                     "a token sees those at most this far away; 0: all"});
     keys.push_back({"model.attention.logn", &model.attention.logn, any(),
                     "scores times log n / log data.sequence_length, n the length of the sequence"});
+    keys.push_back({"model.recompute", &model.recompute, any(),
+                    "in training, blocks are computed again instead of kept: less memory, the same numbers"});
 }
 
 void add_train(Keys& keys, TrainSettings& train) {

@@ -103,6 +103,10 @@ TEST_P(Encodings, GradientsWithDropoutMatchCentralDifferences) {
     testing::expect_gradients_match(model->parameters(), f, testing::key_biases(*model));
 }
 
+TEST_P(Encodings, RecomputationKeepsEveryBit) {
+    testing::expect_recomputation_keeps_every_bit(settings_of(GetParam()));
+}
+
 TEST_P(Encodings, ParameterCountEqualsTheFormula) {
     const ModelSettings settings = settings_of(GetParam());
     const std::int64_t baseline = MaskedLanguageModel(small_settings("none"), DType::float32).parameters().count();
