@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <vector>
+
+#include "docs/learn/examples/bfloat16_parts.h"
 #include "docs/learn/examples/values.h"
 #include "kernels/adamw.h"
+#include "kernels/isa.h"
 #include "kernels/layer_norm.h"
 #include "kernels/matmul.h"
 
@@ -18,6 +23,39 @@ TEST(ByHand, TheMatrixProductOfChapter2AndItsGradients) {
     EXPECT_EQ(y, (Values{11, 17}));
     EXPECT_EQ(dx, (Values{-2, -2}));
     EXPECT_EQ(dw, (Values{1, 2, -1, -2}));
+}
+
+TEST(ByHand, TheThreeBfloat16PartsOfChapter2AndWhatTheirProductLoses) {
+    const float x = 1.0F / 3.0F;
+    const Parts parts = bfloat16_parts(x);
+    EXPECT_EQ(std::ldexp(x, 25), 11184811.0F);
+    EXPECT_EQ(parts, (Parts{171.0F / 0x1p9F, -171.0F / 0x1p18F, 43.0F / 0x1p25F}));
+    const double unit = 0x1p-50, x1 = parts[0], x2 = parts[1], x3 = parts[2], exact = static_cast<double>(x) * x;
+    const double kept = x1 * x1 + 2 * x1 * x2 + 2 * x1 * x3 + x2 * x2;
+    EXPECT_EQ((exact - kept) / unit, -1880519.0);
+    EXPECT_NEAR(std::log2((kept - exact) / exact), -26.0, 0.1);
+}
+
+std::vector<float> float32_numbers(std::size_t count, std::uint32_t seed) {
+    const Values values = random_values(count, seed);
+    return {values.begin(), values.end()};
+}
+
+TEST(ByHand, TheModelOfChapter2HasTheBitsOfTheTiles) {
+    if (isa() != Isa::amx) GTEST_SKIP() << "this processor has no tile registers";
+    constexpr std::size_t m = 5, n = 7, k = 96;
+    std::vector<float> a = float32_numbers(m * k, 1), b = float32_numbers(n * k, 2), c(m * n);
+    matmul({.a = Tensor(a.data(), {m, k}, DType::float32),
+            .b = Tensor(b.data(), {n, k}, DType::float32),
+            .c = Tensor(c.data(), {m, n}, DType::float32),
+            .transpose_b = true});
+    const auto parts = [](const std::vector<float>& x, std::size_t row) {
+        std::vector<Parts> of_row;
+        for (std::size_t e = row * k; e < (row + 1) * k; ++e) of_row.push_back(bfloat16_parts(x[e]));
+        return of_row;
+    };
+    for (std::size_t i = 0; i < m; ++i)
+        for (std::size_t j = 0; j < n; ++j) EXPECT_EQ(c[i * n + j], inner_product(parts(a, i), parts(b, j), 3));
 }
 
 /// The gradient of x = (1, 3, 1, 3) for dy = (4, 0, 0, 0).
