@@ -25,7 +25,7 @@ struct LayerNormForward {
     double epsilon = 1e-12;
     Dropout dropout = {};   // on x, before the residual
     DropoutRows rows = {};  // needed when dropout is on
-    Tensor sum;             // out [rows, C]; may be x itself when there is neither residual nor dropout
+    Tensor sum;             // out [rows, C]; may be x itself
     Tensor y;               // out [rows, C]
     Tensor mean, rstd;      // out [rows]
 };

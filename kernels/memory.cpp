@@ -12,6 +12,7 @@ namespace locus {
 namespace {
 
 constexpr std::size_t huge_page = std::size_t{2} << 20U;
+constexpr std::size_t most_slab_bytes = 32 * huge_page;    // unless a single block is larger
 constexpr std::size_t most_bytes = std::size_t{1} << 52U;  // far beyond any machine, far below where sums wrap
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -65,17 +66,20 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 struct alignas(64) Arena::Header {
     std::size_t class_index;
     std::size_t bytes;
+    void* link;  // the owner's
 };
+
+void*& Arena::link(void* block) { return (static_cast<Header*>(block) - 1)->link; }
 
 char* Arena::carve(std::size_t bytes) {
     if (static_cast<std::size_t>(slab_end_ - slab_begin_) >= bytes)
         return std::exchange(slab_begin_, slab_begin_ + bytes);
-    const bool large = bytes > huge_page / 4;
-    slabs_.emplace_back(large ? bytes : huge_page);
+    // Slabs grow with the arena, so that large blocks share them: in a slab of its own a block of 4 MB and 64 bytes would occupy three 2 MB pages.
+    // What is left of a slab was never touched and takes no memory.
+    slabs_.emplace_back(std::max(bytes, std::clamp(reserved_, huge_page, most_slab_bytes)));
     const Buffer& slab = slabs_.back();
     reserved_ += slab.bytes();
     char* const data = static_cast<char*>(slab.data());
-    if (large) return data;
     slab_begin_ = data + bytes;
     slab_end_ = data + slab.bytes();
     return data;
@@ -93,7 +97,7 @@ void* Arena::take(std::size_t bytes) {
     }
     if (header == nullptr) {
         header = reinterpret_cast<Header*>(carve(round_up(sizeof(Header) + wanted.bytes, 64)));
-        *header = {wanted.index, wanted.bytes};
+        *header = {wanted.index, wanted.bytes, nullptr};
         ++blocks_[wanted.index];
         free_.at(wanted.index).reserve(blocks_[wanted.index]);  // so that giving back never allocates
     }

@@ -43,6 +43,8 @@ public:
     void* take(std::size_t bytes);
     /// Gives back a block that take() returned.
     void give_back(void* block);
+    /// A word beside a block that take() returned, for whoever has it: a tape makes a list of its blocks with it.
+    static void*& link(void* block);
     /// An uninitialised contiguous tensor in a block of its own.
     Tensor tensor(Shape shape, DType dtype);
 
@@ -62,7 +64,7 @@ private:
     std::vector<Buffer> slabs_;
     std::array<std::vector<Header*>, classes> free_;
     std::array<std::size_t, classes> blocks_{};  // ever made, free or not
-    char* slab_begin_ = nullptr;                 // what is left of the newest slab for small blocks
+    char* slab_begin_ = nullptr;                 // what is left of the newest slab
     char* slab_end_ = nullptr;
     std::size_t used_ = 0, peak_ = 0, reserved_ = 0;
 };

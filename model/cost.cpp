@@ -96,10 +96,10 @@ MemoryEstimate training_memory(const ModelSettings& settings, std::int64_t batch
                                     columns * (s.hidden + 3) + 2 * s.hidden;
     const std::int64_t rows = batch_size * sequence_length;
     const std::int64_t masked = static_cast<std::int64_t>(static_cast<double>(rows) * masked_share);
-    // Kept per row and layer: the fused projections (3 H), attention out, two projections, two sums, two norm outputs (7 H), and the
-    // feed-forward before and after its GELU (2 F). Backward adds the largest gradients: two of width F.
+    // Kept per row and layer: the fused projections (3 H), attention out, two sums, two norm outputs (5 H), and the feed-forward before and
+    // after its GELU (2 F). Backward adds the largest gradients: two of width F.
     // Recomputing keeps one row per layer, and the inside of a single layer.
-    const std::int64_t inside = 10 * s.hidden + 2 * s.feed_forward;
+    const std::int64_t inside = 8 * s.hidden + 2 * s.feed_forward;
     const std::int64_t kept = s.recompute ? s.layers * s.hidden + inside : s.layers * inside;
     const std::int64_t floats =
         rows * (kept + 2 * s.feed_forward + 3 * s.hidden) + masked * (s.vocab_size + 4 * s.hidden);

@@ -170,9 +170,9 @@ Var TransformerBlock::finish(Tape& tape, Var context, const BlockRows& query, st
                              const RunMode& mode) const {
     const Var projected =
         linear(tape, context, tape.parameter(*attention_output_weight_), tape.parameter(*attention_output_bias_));
-    const Var a =
-        layer_norm(tape, projected, query.x, tape.parameter(*attention_gamma_), tape.parameter(*attention_beta_),
-                   settings_.layer_norm_epsilon, dropout_at(Site::attention_output, pass, mode), query.dropout_rows);
+    const Var a = layer_norm_in_place(tape, projected, query.x, tape.parameter(*attention_gamma_),
+                                      tape.parameter(*attention_beta_), settings_.layer_norm_epsilon,
+                                      dropout_at(Site::attention_output, pass, mode), query.dropout_rows);
     return feed_forward(tape, a, query.dropout_rows, pass, mode);
 }
 
@@ -180,8 +180,8 @@ Var TransformerBlock::feed_forward(Tape& tape, Var x, const DropoutRows& rows, s
                                    const RunMode& mode) const {
     const Var wide = linear_gelu(tape, x, tape.parameter(*intermediate_weight_), tape.parameter(*intermediate_bias_));
     const Var narrow = linear(tape, wide, tape.parameter(*output_weight_), tape.parameter(*output_bias_));
-    return layer_norm(tape, narrow, x, tape.parameter(*output_gamma_), tape.parameter(*output_beta_),
-                      settings_.layer_norm_epsilon, dropout_at(Site::output, pass, mode), rows);
+    return layer_norm_in_place(tape, narrow, x, tape.parameter(*output_gamma_), tape.parameter(*output_beta_),
+                               settings_.layer_norm_epsilon, dropout_at(Site::output, pass, mode), rows);
 }
 
 }  // namespace locus

@@ -7,18 +7,18 @@
     scripts/compare_speed.py --size tiny --encodings absolute disentangled rope alibi t5_bias      Locus alone, against the first of the list
 
 Runs alternate (A B A B ...), because other work on the machine comes and goes; each figure is the median over the rounds, with the lowest
-and the highest. "% of peak" is against the rate of fused multiply-adds that `locus bench` measures between its steps.
+and the highest. "% of peak" is against the rate of fused multiply-adds that `locus bench` measures between its steps. Memory is the largest
+resident set of each program.
 """
 
 import argparse
-import json
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 
 import peer_pytorch
+from measured_program import ProgramError, run_json
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONFIGURATION = """run: {{name: speed, precision: {precision}, threads: {threads}}}
@@ -41,10 +41,6 @@ train:
 """
 
 
-class CompareError(Exception):
-    """A program that did not give a figure."""
-
-
 def configuration(size, length, options, position):
     sizes = peer_pytorch.SIZES[size]
     return CONFIGURATION.format(**{**sizes, "batch": batch_size(size, length)}, length=length, precision=options.precision, position=position,
@@ -57,21 +53,6 @@ def batch_size(size, length):
     return max(1, peer_pytorch.SIZES[size]["batch"] * 128 // length)
 
 
-def run_json(command):
-    """Runs a program and reads the last line of its output as JSON."""
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    except OSError as error:
-        raise CompareError(f"cannot run {command[0]}: {error.strerror}") from None
-    if done.returncode != 0:
-        reason = done.stderr.strip().splitlines() or ["no message"]
-        raise CompareError(f"{' '.join(map(str, command))} ended with code {done.returncode}: {reason[-1]}")
-    try:
-        return json.loads(done.stdout[done.stdout.index("{"):])
-    except ValueError:
-        raise CompareError(f"{' '.join(map(str, command))} wrote no JSON") from None
-
-
 def compare(size, length, options, folder):
     """(results of locus, results of the peer), one for each round."""
     config = pathlib.Path(folder, f"{size}-{length}.yaml")
@@ -80,8 +61,7 @@ def compare(size, length, options, folder):
     peer = [options.python, ROOT / "scripts" / "peer_pytorch.py", size, "--length", str(length), "--batch", str(batch_size(size, length)),
             "--precision", options.precision, "--threads", str(options.threads), "--steps", str(options.steps),
             "--position", options.position]
-    if options.compile:
-        peer.append("--compile")
+    peer += ["--compile"] * options.compile + ["--stock"] * options.stock
     ours, theirs = [], []
     for done in range(options.rounds):
         print(f"{size}, length {length}: round {done + 1} of {options.rounds}", file=sys.stderr)
@@ -125,16 +105,23 @@ def spread(results, field):
 def row(name, results, peak):
     median, low, high = spread(results, "tokens_per_second")
     share = 100 * statistics.median(result["gflops"] for result in results) / peak
-    return f"{name} | {median:,.0f} ({low:,.0f} to {high:,.0f}) | {share:.0f}"
+    return f"{name} | {median:,.0f} ({low:,.0f} to {high:,.0f}) | {share:.0f} | {mebibytes(results):,.0f}"
+
+
+def mebibytes(results):
+    """Largest resident set of the whole program, libraries and all."""
+    return spread(results, "peak_memory_bytes")[0] / 2**20
 
 
 def table(measured, options):
-    lines = ["| model | length | program | tokens/s: median (range) | % of FMA peak | ratio |", "|---|---:|---|---:|---:|---:|"]
+    lines = ["| model | length | program | tokens/s: median (range) | % of FMA peak | peak memory, MiB | ratio of speeds | ratio of memory |",
+             "|---|---:|---|---:|---:|---:|---:|---:|"]
     for (size, length), (ours, theirs) in measured.items():
         peak = statistics.median(result["peak_gflops"] for result in ours)
         ratio = spread(ours, "tokens_per_second")[0] / spread(theirs, "tokens_per_second")[0]
-        lines.append(f"| {size} | {length} | {row('Locus', ours, peak)} | **{ratio:.2f}** |")
-        lines.append(f"| | | {row('PyTorch' + (', compiled' if options.compile else ''), theirs, peak)} | 1 |")
+        memory = mebibytes(ours) / mebibytes(theirs)
+        lines.append(f"| {size} | {length} | {row('Locus', ours, peak)} | **{ratio:.2f}** | **{memory:.2f}** |")
+        lines.append(f"| | | {row('PyTorch' + (', compiled' if options.compile else ''), theirs, peak)} | 1 | 1 |")
     peer = next(iter(measured.values()))[1][0]
     lines += ["", f"{peer['cpu']}, {peer['threads']} threads, {options.precision}; PyTorch {peer['torch']} ({peer['allocator']} allocator, "
               f"{peer['optimizer']} AdamW, {peer['instruction_set']}); {options.rounds} rounds in turns, medians."]
@@ -151,6 +138,7 @@ def main():
     parser.add_argument("--encodings", nargs="+", default=[], metavar="NAME", help="compare these with the first of them, without the peer")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--compile", action="store_true", help="torch.compile for the peer")
+    parser.add_argument("--stock", action="store_true", help="leave the peer's allocator as it is: slower, and it keeps less memory")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=30, help="steps of the peer in each round")
     parser.add_argument("--threads", type=int, default=0, help="0: all cores that the process may use")
@@ -167,7 +155,7 @@ def main():
         print(text)
         if options.output:
             options.output.write_text(text + "\n", encoding="utf-8")
-    except (CompareError, OSError) as error:
+    except (ProgramError, OSError) as error:
         sys.exit(f"compare_speed.py: {error}")
 
 

@@ -8,12 +8,10 @@ Writes speed_by_length.csv beside runs.csv, a row for each measurement; a second
 
 import argparse
 import csv
-import json
-import os
 import pathlib
-import subprocess
 import sys
-import tempfile
+
+from measured_program import ProgramError, run_json
 
 COLUMNS = ["run", "length", "repeat", "forward_seconds", "step_seconds", "tokens", "peak_memory_bytes"]
 TOKENS = 4096
@@ -25,18 +23,8 @@ def bench(program, configuration, length):
     if "encoding: absolute" in configuration.read_text():
         overrides.append(f"model.max_length={length}")  # the only table here that a longer sequence does not fit into
     command = [program, "bench", str(configuration), "--json", "--steps", "3", "--warmup", "1", "--set", *overrides]
-    with tempfile.TemporaryFile("w+") as output:
-        child = subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True,
-                                 env={**os.environ, "OMP_NUM_THREADS": "1"})
-        errors = child.stderr.read()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        child.stderr.close()
-        if child.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)}: {errors.strip()}")
-        output.seek(0)
-        result = json.load(output)
-    return result["forward_seconds"], result["seconds_per_step"], usage.ru_maxrss * 1024
+    result = run_json(command, {"OMP_NUM_THREADS": "1"})
+    return result["forward_seconds"], result["seconds_per_step"], result["peak_memory_bytes"]
 
 
 def main(arguments=None):
@@ -67,7 +55,7 @@ def main(arguments=None):
     for number, (run, length, repeat) in enumerate(work, 1):
         try:
             measured = bench(options.program, configurations[run], length)
-        except (OSError, RuntimeError) as error:
+        except (OSError, ProgramError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         with target.open("a", newline="") as file:

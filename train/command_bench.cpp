@@ -127,6 +127,7 @@ struct Summary {
     std::int64_t steps = 0, parameters = 0, tokens = 0;
     double seconds = 0, tokens_per_second = 0, gflops = 0, peak_gflops = 0, share_of_peak = 0;
     StepPhases phases;
+    std::size_t activation_bytes = 0;  // the most that the arena of a step has held
 };
 
 Summary summarise(const std::vector<StepTime>& times, double tokens, double flops) {
@@ -165,6 +166,7 @@ void print_json(const Summary& summary) {
         {"forward_seconds", summary.phases.forward},
         {"backward_seconds", summary.phases.backward},
         {"optimizer_seconds", summary.phases.optimizer},
+        {"activation_bytes", summary.activation_bytes},
     };
     fmt::print("{}\n", json.dump(2));
 }
@@ -185,6 +187,8 @@ void print_text(const Summary& summary) {
     fmt::print(
         "peak               {:.1f} GFLOP/s of float32 multiply-adds in the same seconds; share reached {:.1f}%\n",
         summary.peak_gflops, 100 * summary.share_of_peak);
+    fmt::print("activations        {:.1f} MiB at most: values, gradients, scratch of a step\n",
+               static_cast<double>(summary.activation_bytes) / 0x1p20);
 }
 
 /// Arithmetic of a step of full sequences, the expected share of them masked.
@@ -227,6 +231,7 @@ int run_bench(const BenchCommand& command) {
     summary.threads = threads;
     summary.parameters = model.parameters().count();
     summary.tokens = static_cast<std::int64_t>(tokens / steps);
+    summary.activation_bytes = training.arena().peak();
     command.json ? print_json(summary) : print_text(summary);
     return exit_done;
 }

@@ -4,12 +4,14 @@
 #include "model/autograd/operations.h"
 
 namespace locus {
+namespace {
 
-Var layer_norm(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsilon, const Dropout& dropout,
-               const DropoutRows& rows) {
+// sum: where drop(x) + residual goes, possibly the value of x
+Var normalised(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsilon, const Dropout& dropout,
+               const DropoutRows& rows, const Tensor& sum) {
     const Shape shape = x.shape();
     const DType dtype = x.value().dtype;
-    const Tensor sum = tape.allocate(shape, dtype), value = tape.allocate(shape, dtype);
+    const Tensor value = tape.allocate(shape, dtype);
     const Tensor mean = tape.allocate({shape[0]}, dtype), rstd = tape.allocate({shape[0]}, dtype);
     layer_norm_forward({.x = x.value(),
                         .residual = residual ? residual.value() : Tensor(),
@@ -44,6 +46,20 @@ Var layer_norm(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsi
                              .dbeta = tape.gradient_sum(beta)});
     });
     return y;
+}
+
+}  // namespace
+
+Var layer_norm(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsilon, const Dropout& dropout,
+               const DropoutRows& rows) {
+    const Tensor sum = tape.allocate(x.shape(), x.value().dtype);
+    return normalised(tape, x, residual, gamma, beta, epsilon, dropout, rows, sum);
+}
+
+Var layer_norm_in_place(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsilon, const Dropout& dropout,
+                        const DropoutRows& rows) {
+    LOCUS_CHECK(!(x == residual), "layer_norm_in_place", "the residual is read again, so it cannot be x");
+    return normalised(tape, x, residual, gamma, beta, epsilon, dropout, rows, x.value());
 }
 
 }  // namespace locus

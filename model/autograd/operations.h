@@ -35,6 +35,11 @@ Var linear_gelu(Tape& tape, Var x, Var weight, Var bias);
 Var layer_norm(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsilon, const Dropout& dropout = {},
                const DropoutRows& rows = {});
 
+/// The same, but the sum that backward needs takes the place of x's value, which nobody may read again: x is a product for this norm alone. Saves
+/// [rows, C].
+Var layer_norm_in_place(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsilon,
+                        const Dropout& dropout = {}, const DropoutRows& rows = {});
+
 /// drop(x): [rows, C]. Returns x itself when the dropout is off.
 Var dropout(Tape& tape, Var x, const Dropout& dropout, const DropoutRows& rows);
 

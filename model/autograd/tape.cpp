@@ -7,12 +7,9 @@
 namespace locus {
 
 void* Tape::take(std::size_t bytes) {
-    // The list entry that remembers a block stands in front of it.
-    constexpr std::size_t header = 64;
-    static_assert(sizeof(Block) <= header);
-    char* const memory = static_cast<char*>(arena_.take(header + bytes));
-    open_.blocks = new (memory) Block{memory, open_.blocks};
-    return memory + header;
+    void* const memory = arena_.take(bytes);
+    Arena::link(memory) = std::exchange(open_.blocks, memory);
+    return memory;
 }
 
 Tensor Tape::allocate(Shape shape, DType dtype) {
@@ -67,9 +64,9 @@ void Tape::release(Node* node) {
         if (record->gradient && !record->is_parameter) arena_.give_back(record->gradient.data);
     }
     // The node, its records and its closure lie in these blocks themselves.
-    for (Block* block = node->blocks; block != nullptr;) {
-        Block* const next = block->next;
-        arena_.give_back(block->memory);
+    for (void* block = node->blocks; block != nullptr;) {
+        void* const next = Arena::link(block);
+        arena_.give_back(block);
         block = next;
     }
 }

@@ -112,14 +112,10 @@ public:
     void clear();
 
 private:
-    struct Block {
-        void* memory;
-        Block* next;
-    };
     struct Node {
         void (*run)(void* function) = nullptr;
         void* function = nullptr;
-        Block* blocks = nullptr;  // memory owned by the node
+        void* blocks = nullptr;  // memory owned by the node, a chain by Arena::link()
         Var::Record* records = nullptr;
         Node* previous = nullptr;
     };

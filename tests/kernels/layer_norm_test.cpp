@@ -155,19 +155,27 @@ TEST(LayerNorm, AccumulatesWhereAskedAndOverwritesElsewhere) {
 }
 
 TEST(LayerNorm, TheSumMayBeXItself) {
-    Problem apart({4, 9}, DType::float32, false, 0.0F), inside = apart;
-    apart.forward();
-    layer_norm_forward({.x = inside.x,
-                        .gamma = inside.gamma,
-                        .beta = inside.beta,
-                        .epsilon = inside.epsilon,
-                        .sum = inside.x,
-                        .y = inside.y,
-                        .mean = inside.mean,
-                        .rstd = inside.rstd});
-    EXPECT_TRUE(identical("y", inside.y, apart.y));
-    EXPECT_TRUE(identical("x", inside.x, apart.x));
-    EXPECT_TRUE(identical("sum", apart.sum, apart.x));
+    for (const bool with_residual : {false, true}) {
+        for (const float probability : {0.0F, 0.3F}) {
+            for (const DType dtype : {DType::float32, DType::float64}) {
+                Problem apart({5, 77}, dtype, with_residual, probability), inside = apart;
+                apart.forward();
+                layer_norm_forward({.x = inside.x,
+                                    .residual = with_residual ? inside.residual.tensor() : Tensor(),
+                                    .gamma = inside.gamma,
+                                    .beta = inside.beta,
+                                    .epsilon = inside.epsilon,
+                                    .dropout = inside.dropout,
+                                    .rows = {inside.rows, inside.rows},
+                                    .sum = inside.x,
+                                    .y = inside.y,
+                                    .mean = inside.mean,
+                                    .rstd = inside.rstd});
+                EXPECT_TRUE(identical("y", inside.y, apart.y));
+                EXPECT_TRUE(identical("x", inside.x, apart.sum));
+            }
+        }
+    }
 }
 
 TEST(LayerNorm, BackwardDropsWhatForwardDropped) {

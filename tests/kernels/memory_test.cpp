@@ -121,6 +121,27 @@ TEST(Arena, ManySmallBlocksShareASlab) {
     EXPECT_EQ(arena.growths(), 1U);
 }
 
+TEST(Arena, LargeBlocksShareSlabsAndLeaveLittleOfThemUnused) {
+    Arena arena;
+    for (int i = 0; i < 40; ++i) arena.take(std::size_t{4} << 20U);
+    EXPECT_LT(arena.growths(), 8U);
+    EXPECT_EQ(arena.used(), std::size_t{160} << 20U);
+    EXPECT_LE(arena.reserved(), arena.used() + (std::size_t{64} << 20U));  // one slab at most is not begun
+}
+
+TEST(Arena, ABlockHasAWordForItsOwner) {
+    Arena arena;
+    void *const a = arena.take(64), *const b = arena.take(64);
+    Arena::link(a) = b;
+    Arena::link(b) = nullptr;
+    std::memset(a, 255, 64);
+    std::memset(b, 255, 64);
+    EXPECT_EQ(Arena::link(a), b);
+    EXPECT_EQ(Arena::link(b), nullptr);
+    arena.give_back(b);
+    EXPECT_EQ(arena.take(64), b);
+}
+
 TEST(Arena, MoreThanThereIsThrowsBadAlloc) {
     Arena arena;
     EXPECT_THROW(arena.take(std::size_t{1} << 60U), std::bad_alloc);

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
+#include "tests/model/gradient_check.h"
+
 namespace locus {
 namespace {
 
@@ -80,6 +84,29 @@ TEST(Cost, MemoryEstimateCountsParametersWithinATwentieth) {
         const double estimated =
             static_cast<double>(training_memory(model.settings(), 32, 128, 0.15).parameters_and_optimizer) / 16;
         EXPECT_NEAR(estimated / static_cast<double>(model.parameters().count()), 1.0, 0.05);
+    }
+}
+
+TEST(Cost, MemoryEstimateOfActivationsIsWithinAFifth) {
+    ModelSettings settings = tiny();
+    settings.vocab_size = 512;
+    const testing::RaggedBatch batch({64, 64, 64, 64}, 512);
+    std::vector<std::int32_t> rows, targets;
+    for (std::int32_t row = 0; row < 256; row += 8) {
+        rows.push_back(row);
+        targets.push_back(7);
+    }
+    const MaskedTargets masked = {Tensor(rows.data(), {32}, DType::int32), Tensor(targets.data(), {32}, DType::int32)};
+    for (const bool recompute : {false, true}) {
+        settings.recompute = recompute;
+        MaskedLanguageModel model(settings, DType::float32);
+        model.initialize(1);
+        Arena arena;
+        Tape tape(arena);
+        model.masked_lm_loss(tape, batch.input, masked, 1, {.training = true});
+        tape.backward();
+        const double estimated = static_cast<double>(training_memory(settings, 4, 64, 0.125).activations);
+        EXPECT_NEAR(estimated / static_cast<double>(arena.peak()), 1.0, 0.2) << recompute;
     }
 }
 

@@ -159,7 +159,7 @@ TEST_F(CommandLine, ADryRunPrintsThePlanAndTrainsNothing) {
 TEST_F(CommandLine, BenchReportsSpeedPhasesAndShareOfThePeak) {
     const ProgramResult text = run({"bench", "tiny.yaml", "--steps", "2", "--warmup", "1"});
     EXPECT_EQ(text.code, 0) << text.err;
-    for (const char* part : {"forward", "backward", "optimizer", "tokens/s", "share reached"})
+    for (const char* part : {"forward", "backward", "optimizer", "tokens/s", "share reached", "activations"})
         EXPECT_TRUE(contains(text.out, part)) << text.out;
     const ProgramResult json = run({"bench", "tiny.yaml", "--steps", "2", "--json"});
     ASSERT_EQ(json.code, 0) << json.err;
@@ -170,6 +170,10 @@ TEST_F(CommandLine, BenchReportsSpeedPhasesAndShareOfThePeak) {
          {"tokens_per_second", "gflops", "peak_gflops", "share_of_peak", "forward_seconds", "backward_seconds"}) {
         EXPECT_GT(figures.at(figure).get<double>(), 0) << figure;
     }
+    const ProgramResult recomputed =
+        run({"bench", "tiny.yaml", "--steps", "2", "--json", "--set", "model.recompute=true"});
+    ASSERT_EQ(recomputed.code, 0) << recomputed.err;
+    EXPECT_LT(nlohmann::json::parse(recomputed.out).at("activation_bytes"), figures.at("activation_bytes"));
     // No core has done a thousand multiply-adds per nanosecond yet: a peak above that was not measured.
     EXPECT_LT(figures.at("peak_gflops").get<double>(), 2000.0 * figures.at("threads").get<double>());
 }

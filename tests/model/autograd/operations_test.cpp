@@ -56,6 +56,29 @@ TEST(Operations, LayerNormWithResidualAndDropoutGradients) {
     });
 }
 
+TEST(Operations, LayerNormInPlaceIsTheSameWithLessMemory) {
+    Inputs in({{"x", {40, 16}}, {"w", {16, 16}}, {"r", {40, 16}}, {"gamma", {16}}, {"beta", {16}}});
+    const RaggedBatch batch({25, 15}, 10);
+    std::vector<double> seed(40 * 16, 0.5);
+    std::vector<std::vector<double>> results;
+    std::vector<std::size_t> used;
+    for (const auto norm : {layer_norm, layer_norm_in_place}) {
+        Arena arena;
+        Tape tape(arena);
+        const Var x = linear(tape, in(tape, "x"), in(tape, "w"));
+        const Var y = norm(tape, x, in(tape, "r"), in(tape, "gamma"), in(tape, "beta"), 1e-5, {0.3F, 1, 2, 3},
+                           batch.input.dropout_rows);
+        used.push_back(arena.used());
+        std::vector<double>& result = results.emplace_back(y.value().as<double>(), y.value().as<double>() + 40 * 16);
+        in.parameters.zero_gradients();
+        tape.backward(y, Tensor(seed.data(), {40, 16}, DType::float64));
+        const double* const gradients = in.parameters.gradients().as<double>();
+        result.insert(result.end(), gradients, gradients + in.parameters.count());
+    }
+    EXPECT_EQ(results[0], results[1]);
+    EXPECT_EQ(used[0] - used[1], 40 * 16 * sizeof(double));
+}
+
 TEST(Operations, LayerNormOfAValueAndItselfGradients) {
     Inputs in({{"x", {4, 6}}, {"gamma", {6}}, {"beta", {6}}});
     testing::expect_gradients_match(in.parameters, [&](Tape& t) {

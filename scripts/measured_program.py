@@ -1,0 +1,38 @@
+"""Runs a program that writes a JSON object, and tells how much memory it took. For the scripts that measure."""
+
+import json
+import os
+import subprocess
+import tempfile
+
+
+class ProgramError(Exception):
+    """A program that could not be started, failed, or wrote no JSON."""
+
+
+def run_json(command, environment=None):
+    """The object that the program wrote, with "peak_memory_bytes": its largest resident set, in bytes. `environment` is added to ours."""
+    command = [str(part) for part in command]
+    shown = " ".join(command)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        try:
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
+                                     env={**os.environ, **(environment or {})})
+        except OSError as error:
+            raise ProgramError(f"cannot run {command[0]}: {error.strerror}") from None
+        try:
+            _, status, usage = os.wait4(child.pid, 0)  # of this child alone; getrusage() has the largest of all children
+        except BaseException:
+            child.kill()
+            raise
+        child.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0), errors.seek(0)
+        if child.returncode != 0:
+            reason = errors.read().strip().splitlines() or ["no message"]
+            raise ProgramError(f"{shown} ended with code {child.returncode}: {reason[-1]}")
+        text = output.read()
+    try:
+        result = json.loads(text[text.index("{"):])
+    except ValueError:
+        raise ProgramError(f"{shown} wrote no JSON") from None
+    return {**result, "peak_memory_bytes": usage.ru_maxrss * 1024}

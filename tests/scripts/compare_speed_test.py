@@ -1,0 +1,56 @@
+"""Tests of scripts/compare_speed.py: python3 -m unittest discover -s tests/scripts -p '*_test.py'"""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
+import compare_speed
+import measured_program
+
+MEBIBYTE = 2**20
+
+
+def ours(speed, memory):
+    return {"tokens_per_second": speed, "gflops": speed / 10, "peak_gflops": 400, "peak_memory_bytes": memory * MEBIBYTE}
+
+
+def theirs(speed, memory):
+    return {**ours(speed, memory), "cpu": "a processor", "threads": 2, "torch": "2", "allocator": "tuned", "optimizer": "fused",
+            "instruction_set": "AVX512"}
+
+
+class CompareSpeedTest(unittest.TestCase):
+    def test_memory_and_its_ratio_stand_beside_the_speeds(self):
+        measured = {("tiny", 128): ([ours(3000, 500), ours(2000, 520), ours(2500, 510)], [theirs(1000, 1000), theirs(1250, 1020), theirs(1300, 1040)])}
+        text = compare_speed.table(measured, argparse.Namespace(compile=False, precision="float32", rounds=3)).splitlines()
+        self.assertEqual(text[0].count("|"), text[2].count("|"))
+        self.assertEqual(text[2], "| tiny | 128 | Locus | 2,500 (2,000 to 3,000) | 62 | 510 | **2.00** | **0.50** |")
+        self.assertEqual(text[3], "| | | PyTorch | 1,250 (1,000 to 1,300) | 31 | 1,020 | 1 | 1 |")
+
+
+class MeasuredProgramTest(unittest.TestCase):
+    def run_python(self, text):
+        return measured_program.run_json([sys.executable, "-c", text])
+
+    def test_the_memory_is_that_of_the_program_and_not_of_one_before(self):
+        large = self.run_python("x = b'1' * (200 << 20); print('{}')")
+        small = self.run_python("print('progress'); print('{\"a\": 1}')")
+        self.assertGreater(large["peak_memory_bytes"], 200 * MEBIBYTE)
+        self.assertLess(small["peak_memory_bytes"], 100 * MEBIBYTE)
+        self.assertEqual(small["a"], 1)
+
+    def test_failures_say_what_the_program_said(self):
+        with self.assertRaisesRegex(measured_program.ProgramError, "code 3: out of luck"):
+            self.run_python("import sys; print('out of luck', file=sys.stderr); sys.exit(3)")
+        with self.assertRaisesRegex(measured_program.ProgramError, "wrote no JSON"):
+            self.run_python("print('nothing')")
+        with self.assertRaisesRegex(measured_program.ProgramError, "cannot run"), tempfile.TemporaryDirectory() as folder:
+            measured_program.run_json([pathlib.Path(folder, "missing")])
+
+
+if __name__ == "__main__":
+    unittest.main()
