@@ -27,10 +27,12 @@ void Convolution::bind() {
 
 Var Convolution::forward(Tape& tape, Var embeddings, Var block_output, const ModelInput& input,
                          const Dropout& dropout) const {
+    tape.enter(Phase::convolution);
     const Var neighbours = unfold(tape, embeddings, settings_.convolution.kernel, input.rows);
     const Var product = linear(tape, neighbours, tape.parameter(taps_), tape.parameter(*bias_));
     const Var dropped = locus::dropout(tape, product, dropout, input.dropout_rows);
     const Var active = settings_.convolution.activation == "tanh" ? tanh(tape, dropped) : gelu(tape, dropped);
+    tape.enter(Phase::layer_norm);
     return layer_norm(tape, active, block_output, tape.parameter(*gamma_), tape.parameter(*beta_),
                       settings_.layer_norm_epsilon);
 }

@@ -149,6 +149,7 @@ void MaskedLanguageModel::check_input(const ModelInput& input) const {
 ModelInput MaskedLanguageModel::renumbered(Tape& tape, const ModelInput& input, const RunMode& mode) const {
     ModelInput result = input;
     check_input(input);
+    tape.enter(Phase::position_encoding);
     for (const auto& encoding : encodings_) result = encoding->renumber(tape, result, mode);
     const std::int64_t limit = longest_sequence();
     if (limit > 0 && result.longest > limit)
@@ -159,6 +160,7 @@ ModelInput MaskedLanguageModel::renumbered(Tape& tape, const ModelInput& input, 
 }
 
 Var MaskedLanguageModel::embeddings(Tape& tape, const ModelInput& input, const RunMode& mode) const {
+    tape.enter(Phase::embedding);
     const EmbeddingTerm words = {
         .table = tape.parameter(*word_), .ids = input.ids, .skip_entry = static_cast<int>(settings_.pad_id)};
     Var x;
@@ -172,12 +174,15 @@ Var MaskedLanguageModel::embeddings(Tape& tape, const ModelInput& input, const R
         }
         x = embedding(tape, {words, {.table = tape.parameter(*token_type_), .ids = types}});
     }
+    tape.enter(Phase::position_encoding);
     for (std::size_t n = 0; n < encodings_.size(); ++n) {
         const Var before = x;
         x = encodings_[n]->embed(tape, x, input);
         if (mode.visitor != nullptr && mode.visitor->embedded) mode.visitor->embedded(n, before.value(), x.value());
     }
+    tape.enter(Phase::embedding);
     if (embedding_projection_ != nullptr) x = linear(tape, x, tape.parameter(*embedding_projection_));
+    tape.enter(Phase::layer_norm);
     x = layer_norm(tape, x, {}, tape.parameter(*embedding_gamma_), tape.parameter(*embedding_beta_),
                    settings_.layer_norm_epsilon);
     return dropout(tape, x, dropout_at(embeddings_site, settings_.hidden_dropout, mode), input.dropout_rows);
@@ -225,8 +230,10 @@ Var MaskedLanguageModel::run_block(Tape& tape, const std::array<Var, N>& inputs,
 
 Var MaskedLanguageModel::decode(Tape& tape, Var encoded, const ModelInput& input, Tensor rows,
                                 const RunMode& mode) const {
+    tape.enter(Phase::head_transform);
     const ChosenRows chosen = rows ? choose(tape, input, rows) : ChosenRows{input.rows, input.dropout_rows};
     Var z = rows ? gather_rows(tape, encoded, rows) : encoded;
+    tape.enter(Phase::position_encoding);
     for (const auto& encoding : encodings_) z = encoding->decode(tape, z, chosen.rows.positions, input);
     if (!settings_.has_enhanced_decoder()) return z;
     for (std::int64_t pass = 0; pass < settings_.decoder_passes; ++pass) {
@@ -240,7 +247,9 @@ Var MaskedLanguageModel::decode(Tape& tape, Var encoded, const ModelInput& input
 }
 
 Var MaskedLanguageModel::transform(Tape& tape, Var x) const {
+    tape.enter(Phase::head_transform);
     const Var activated = linear_gelu(tape, x, tape.parameter(*transform_weight_), tape.parameter(*transform_bias_));
+    tape.enter(Phase::layer_norm);
     return layer_norm(tape, activated, {}, tape.parameter(*transform_gamma_), tape.parameter(*transform_beta_),
                       settings_.layer_norm_epsilon);
 }
@@ -248,7 +257,9 @@ Var MaskedLanguageModel::transform(Tape& tape, Var x) const {
 Var MaskedLanguageModel::logits(Tape& tape, Var encoded, const ModelInput& input, Tensor rows,
                                 const RunMode& mode) const {
     const Var decoded = decode(tape, encoded, renumbered(tape, input, mode), rows, mode);
-    return linear(tape, transform(tape, decoded), tape.parameter(*word_), tape.parameter(*decoder_bias_));
+    const Var transformed = transform(tape, decoded);
+    tape.enter(Phase::head_product);
+    return linear(tape, transformed, tape.parameter(*word_), tape.parameter(*decoder_bias_));
 }
 
 MaskedLoss MaskedLanguageModel::masked_lm_loss(Tape& tape, const ModelInput& input, const MaskedTargets& targets,
@@ -256,8 +267,10 @@ MaskedLoss MaskedLanguageModel::masked_lm_loss(Tape& tape, const ModelInput& inp
     const ModelInput placed = renumbered(tape, input, mode);
     const Var encoded = encode_renumbered(tape, placed, mode, {});
     const Var decoded = decode(tape, encoded, placed, targets.rows, mode);
-    return masked_cross_entropy(tape, transform(tape, decoded), tape.parameter(*word_), tape.parameter(*decoder_bias_),
-                                targets.ids, scale);
+    const Var transformed = transform(tape, decoded);
+    tape.enter(Phase::head_product);
+    return masked_cross_entropy(tape, transformed, tape.parameter(*word_), tape.parameter(*decoder_bias_), targets.ids,
+                                scale);
 }
 
 }  // namespace locus

@@ -112,7 +112,9 @@ Dropout TransformerBlock::dropout_at(Site site, std::int64_t pass, const RunMode
 
 Var TransformerBlock::self_attend(Tape& tape, Var x, const ModelInput& input, const RunMode& mode) const {
     const std::int64_t hidden = settings_.hidden;
+    tape.enter(Phase::query_key_value);
     const Var projected = linear(tape, x, tape.parameter(joint_weight_), joint_bias(tape));
+    tape.enter(Phase::position_encoding);
     Var qkv = projected;
     for (const auto& encoding : encodings_) qkv = encoding->rotate(tape, qkv, 2 * hidden, input.rows.positions, input);
     const BlockRows query = {.x = x, .rows = input.rows, .dropout_rows = input.dropout_rows};
@@ -123,8 +125,10 @@ Var TransformerBlock::self_attend(Tape& tape, Var x, const ModelInput& input, co
 Var TransformerBlock::attend_to(Tape& tape, const BlockRows& query, Var source, const ModelInput& input,
                                 std::int64_t pass, const RunMode& mode) const {
     const std::int64_t hidden = settings_.hidden;
+    tape.enter(Phase::query_key_value);
     const Var projected_q = linear(tape, query.x, tape.parameter(query_weight_), tape.parameter(*query_bias_));
     const Var projected_k = linear(tape, source, tape.parameter(key_value_weight_), key_value_bias(tape));
+    tape.enter(Phase::position_encoding);
     Var q = projected_q, key_value = projected_k;
     for (const auto& encoding : encodings_) {
         q = encoding->rotate(tape, q, hidden, query.rows.positions, input);
@@ -147,11 +151,13 @@ Var TransformerBlock::attend(Tape& tape, const Projections& projections, const B
                                 .key_bias = key_bias_,
                                 .table_dropout = dropout_at(Site::position_table, pass, mode),
                                 .queries = query.rows};
+    tape.enter(Phase::position_encoding);
     ComputedAttention computed = {.layer = number_, .pass = pass};
     for (std::size_t n = 0; n < encodings_.size(); ++n) {
         encodings_[n]->relate(tape, place, input, score);
         if (mode.visitor != nullptr) note_new_terms(computed, score, n);
     }
+    tape.enter(Phase::attention);
     score.window = settings_.attention.window;
     if (settings_.attention.logn)
         score.sequence_scale = log_length_factors(tape, input.rows.offsets, settings_.train_length);
@@ -168,8 +174,10 @@ Var TransformerBlock::attend(Tape& tape, const Projections& projections, const B
 
 Var TransformerBlock::finish(Tape& tape, Var context, const BlockRows& query, std::int64_t pass,
                              const RunMode& mode) const {
+    tape.enter(Phase::attention_output);
     const Var projected =
         linear(tape, context, tape.parameter(*attention_output_weight_), tape.parameter(*attention_output_bias_));
+    tape.enter(Phase::layer_norm);
     const Var a = layer_norm_in_place(tape, projected, query.x, tape.parameter(*attention_gamma_),
                                       tape.parameter(*attention_beta_), settings_.layer_norm_epsilon,
                                       dropout_at(Site::attention_output, pass, mode), query.dropout_rows);
@@ -178,8 +186,10 @@ Var TransformerBlock::finish(Tape& tape, Var context, const BlockRows& query, st
 
 Var TransformerBlock::feed_forward(Tape& tape, Var x, const DropoutRows& rows, std::int64_t pass,
                                    const RunMode& mode) const {
+    tape.enter(Phase::feed_forward);
     const Var wide = linear_gelu(tape, x, tape.parameter(*intermediate_weight_), tape.parameter(*intermediate_bias_));
     const Var narrow = linear(tape, wide, tape.parameter(*output_weight_), tape.parameter(*output_bias_));
+    tape.enter(Phase::layer_norm);
     return layer_norm_in_place(tape, narrow, x, tape.parameter(*output_gamma_), tape.parameter(*output_beta_),
                                settings_.layer_norm_epsilon, dropout_at(Site::output, pass, mode), rows);
 }

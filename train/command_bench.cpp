@@ -1,14 +1,15 @@
-// locus bench: the speed of training steps, beside the peak of the processor in the same seconds. On shared machines both swing together; their
-// ratio does not.
+// locus bench: the speed of training steps and where their time goes, beside the peak of the processor and the rate of its memory in the same seconds. On
+// shared machines all of them swing together; their ratios do not.
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <vector>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "kernels/cache_size.h"
+#include "kernels/copy_bandwidth.h"
 #include "kernels/fma_peak.h"
 #include "kernels/isa.h"
 #include "kernels/random.h"
@@ -17,6 +18,7 @@
 #include "train/configuration.h"
 #include "train/error.h"
 #include "train/optimizer.h"
+#include "train/phase_table.h"
 #include "train/plan.h"
 #include "train/prepared_data.h"
 #include "train/progress_line.h"
@@ -28,24 +30,32 @@ namespace locus {
 
 namespace {
 
-constexpr double peak_seconds = 0.05;  // how long each measurement of the peak takes
+constexpr double peak_seconds = 0.05;  // how long each measurement of a ceiling takes
 
 struct StepTime {
-    double seconds = 0;  // of the whole step
     StepPhases phases;
-    double peak = 0;  // GFLOP/s, just before and after the step
-};
+    ClockedStep clocked;
 
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    const std::size_t half = values.size() / 2;
-    return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
+    double seconds() const { return clocked.work.seconds(); }
+};
 
 double measure_peak() {
     double gflops = 0;
     fma_peak({.seconds = peak_seconds, .gflops = &gflops});
     return gflops;
+}
+
+/// Twice the last-level cache, so that a copy within it comes from memory; where nobody knows that cache, 128 MiB.
+std::int64_t copied_bytes() {
+    constexpr std::int64_t mebibyte = std::int64_t{1} << 20, unknown = 64 * mebibyte, most = 1024 * mebibyte;
+    const std::int64_t cache = last_level_cache();
+    return std::min(2 * (cache > 0 ? cache : unknown), most);
+}
+
+double measure_copy() {
+    double rate = 0;
+    copy_bandwidth({.seconds = peak_seconds, .bytes = copied_bytes(), .gigabytes_per_second = &rate});
+    return rate;
 }
 
 /// Full sequences of random ordinary tokens, the configured share of them masked.
@@ -108,15 +118,19 @@ StepPhases difference(const StepPhases& after, const StepPhases& before) {
 }
 
 StepTime time_step(TrainingStep& training, std::int64_t step, const std::vector<TokenBatch>& batches) {
-    using Clock = std::chrono::steady_clock;
     StepTime time;
     const double peak_before = measure_peak();
     const StepPhases before = training.phases();
-    const Clock::time_point start = Clock::now();
+    StepClock clock;
+    training.set_clock(&clock);
+    clock.start();
     training.run(step, batches);
-    time.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    clock.stop();
+    training.set_clock(nullptr);
+    time.clocked.work = clock.work();
     time.phases = difference(training.phases(), before);
-    time.peak = (peak_before + measure_peak()) / 2;
+    time.clocked.peak_gflops = (peak_before + measure_peak()) / 2;
+    time.clocked.copy_gigabytes = measure_copy();
     return time;
 }
 
@@ -125,9 +139,10 @@ struct Summary {
     std::string processor, isa, precision;
     int threads = 0;
     std::int64_t steps = 0, parameters = 0, tokens = 0;
-    double seconds = 0, tokens_per_second = 0, gflops = 0, peak_gflops = 0, share_of_peak = 0;
+    double seconds = 0, tokens_per_second = 0, gflops = 0, peak_gflops = 0, share_of_peak = 0, copy_gigabytes = 0;
     StepPhases phases;
     std::size_t activation_bytes = 0;  // the most that the arena of a step has held
+    std::vector<PhaseRow> rows;
 };
 
 Summary summarise(const std::vector<StepTime>& times, double tokens, double flops) {
@@ -136,21 +151,38 @@ Summary summarise(const std::vector<StepTime>& times, double tokens, double flop
         for (const StepTime& time : times) values.push_back(figure(time));
         return median(values);
     };
+    const auto gflops = [&](const StepTime& time) { return flops / time.seconds() / 1e9; };
     Summary summary;
     summary.steps = static_cast<std::int64_t>(times.size());
-    summary.seconds = median_of([](const StepTime& time) { return time.seconds; });
-    summary.tokens_per_second = median_of([&](const StepTime& time) { return tokens / time.seconds; });
-    summary.gflops = median_of([&](const StepTime& time) { return flops / time.seconds / 1e9; });
-    summary.peak_gflops = median_of([](const StepTime& time) { return time.peak; });
-    summary.share_of_peak = median_of([&](const StepTime& time) { return flops / time.seconds / 1e9 / time.peak; });
+    summary.seconds = median_of([](const StepTime& time) { return time.seconds(); });
+    summary.tokens_per_second = median_of([&](const StepTime& time) { return tokens / time.seconds(); });
+    summary.gflops = median_of(gflops);
+    summary.peak_gflops = median_of([](const StepTime& time) { return time.clocked.peak_gflops; });
+    summary.share_of_peak = median_of([&](const StepTime& time) { return gflops(time) / time.clocked.peak_gflops; });
+    summary.copy_gigabytes = median_of([](const StepTime& time) { return time.clocked.copy_gigabytes; });
     summary.phases.forward = median_of([](const StepTime& time) { return time.phases.forward; });
     summary.phases.backward = median_of([](const StepTime& time) { return time.phases.backward; });
     summary.phases.optimizer = median_of([](const StepTime& time) { return time.phases.optimizer; });
+    std::vector<ClockedStep> clocked;
+    for (const StepTime& time : times) clocked.push_back(time.clocked);
+    summary.rows = phase_rows(clocked, summary.seconds);
     return summary;
 }
 
+nlohmann::ordered_json json_of(const PhaseRow& row) {
+    return {{"phase", row.phase},
+            {"pass", row.pass},
+            {"seconds", row.seconds},
+            {"share", row.share},
+            {"flops", row.cost.flops},
+            {"bytes", row.cost.bytes},
+            {"allowed_seconds", row.allowed_seconds},
+            {"reached", row.reached},
+            {"limit", row.limit}};
+}
+
 void print_json(const Summary& summary) {
-    const nlohmann::ordered_json json = {
+    nlohmann::ordered_json json = {
         {"processor", summary.processor},
         {"isa", summary.isa},
         {"threads", summary.threads},
@@ -167,7 +199,11 @@ void print_json(const Summary& summary) {
         {"backward_seconds", summary.phases.backward},
         {"optimizer_seconds", summary.phases.optimizer},
         {"activation_bytes", summary.activation_bytes},
+        {"copy_gigabytes_per_second", summary.copy_gigabytes},
+        {"copy_bytes", copied_bytes()},
+        {"phases", nlohmann::ordered_json::array()},
     };
+    for (const PhaseRow& row : summary.rows) json["phases"].push_back(json_of(row));
     fmt::print("{}\n", json.dump(2));
 }
 
@@ -189,6 +225,11 @@ void print_text(const Summary& summary) {
         summary.peak_gflops, 100 * summary.share_of_peak);
     fmt::print("activations        {:.1f} MiB at most: values, gradients, scratch of a step\n",
                static_cast<double>(summary.activation_bytes) / 0x1p20);
+    fmt::print("memory             {:.1f} GB/s copying {:.0f} MB in the same seconds, bytes read and written\n",
+               summary.copy_gigabytes, 1e-6 * static_cast<double>(copied_bytes()));
+    fmt::print(
+        "\nwhere the time goes; allowed: the longer of FLOP / peak and bytes / memory; reached: allowed / measured\n{}",
+        phase_text(summary.rows));
 }
 
 /// Arithmetic of a step of full sequences, the expected share of them masked.

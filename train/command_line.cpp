@@ -259,7 +259,8 @@ void add_info(CLI::App& app, Request& request) {
 
 void add_bench(CLI::App& app, Request& request) {
     CLI::App* command = add_command(
-        app, "bench", "Speed of training steps: tokens/s, GFLOP/s and share of the processor's peak, by phase",
+        app, "bench",
+        "Speed of training steps: tokens/s, share of the processor's peak, and where the time goes, phase by phase",
         "  locus bench configs/bert-tiny.yaml --steps 20\n"
         "  locus bench configs/bert-tiny.yaml --set train.batch_size=8 --json");
     BenchCommand& bench = request.bench;

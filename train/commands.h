@@ -107,7 +107,7 @@ struct InfoCommand {
 };
 int run_info(const InfoCommand& command);
 
-/// locus bench CONFIG [--steps N] [--set key=value ...] [--json]
+/// locus bench CONFIG [--steps N] [--set key=value ...] [--json]: the speed of training steps, and where their time goes (phase_table.h)
 struct BenchCommand {
     std::string configuration;
     std::vector<std::string> overrides;

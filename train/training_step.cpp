@@ -38,6 +38,13 @@ struct TrainingStep::Totals {
 TrainingStep::TrainingStep(const Settings& settings, MaskedLanguageModel& model, Optimizer& optimizer)
     : settings_(settings), model_(model), optimizer_(optimizer) {}
 
+// Tells the clock what follows; it reads or writes so many tensors as large as all parameters.
+void TrainingStep::enter(Phase phase, int tensors) {
+    if (clock_ == nullptr) return;
+    clock_->enter(phase, Pass::update);
+    clock_->add(phase, Pass::update, {.bytes = tensors * static_cast<double>(model_.parameters().values().bytes())});
+}
+
 // Adds a micro-batch to the gradients and the totals. Sums run row by row over all micro-batches, so the cut does not show in them. A loss that
 // is not finite ends it before the backward pass.
 void TrainingStep::accumulate(const TokenBatch& batch, const RunMode& mode, double scale, Totals& totals) {
@@ -46,7 +53,9 @@ void TrainingStep::accumulate(const TokenBatch& batch, const RunMode& mode, doub
     if (batch.masked() == 0) return;  // nothing to learn from
     Stopwatch watch;
     Tape tape(arena_);
+    tape.set_clock(clock_);
     const MaskedLoss loss = model_.masked_lm_loss(tape, tensors_.input(), tensors_.targets(), scale, mode);
+    enter(Phase::rest);
     for (std::int64_t row = 0; row < batch.masked(); ++row) {
         totals.loss += loss.loss.as<double>()[row];
         totals.correct += loss.correct.as<std::int32_t>()[row];
@@ -54,6 +63,7 @@ void TrainingStep::accumulate(const TokenBatch& batch, const RunMode& mode, doub
     phases_.forward += watch.lap();
     if (!std::isfinite(totals.loss)) return;
     tape.backward();
+    enter(Phase::rest);
     phases_.backward += watch.lap();
 }
 
@@ -67,7 +77,9 @@ StepResult TrainingStep::run(std::int64_t step, std::span<const TokenBatch> micr
     }
     const double masked = static_cast<double>(result.masked);
     const RunMode mode{.training = true, .seed = settings_.run.seed, .step = static_cast<std::uint32_t>(step)};
+    enter(Phase::zero_gradients, 1);
     model_.parameters().zero_gradients();
+    enter(Phase::rest);
     Totals totals;
     for (const TokenBatch& batch : micro_batches) {
         check_signals();
@@ -78,9 +90,12 @@ StepResult TrainingStep::run(std::int64_t step, std::span<const TokenBatch> micr
     result.masked_accuracy = result.masked > 0 ? static_cast<double>(totals.correct) / masked : 0;
 
     Stopwatch watch;
+    enter(Phase::gradient_norm, 1);
     result.gradient_norm = optimizer_.gradient_norm();
     if (!std::isfinite(result.gradient_norm)) throw_not_finite(step, result, mode);
+    enter(Phase::adamw, 7);  // reads parameters, gradients and both moments; writes all but the gradients
     optimizer_.update(step, result.learning_rate, result.gradient_norm);
+    enter(Phase::rest);
     phases_.optimizer += watch.lap();
     return result;
 }

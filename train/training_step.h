@@ -42,12 +42,16 @@ public:
     /// norm is not finite, naming the first bad tensor, and Interrupted when a signal came; the parameters are then untouched.
     StepResult run(std::int64_t step, std::span<const TokenBatch> micro_batches);
 
+    /// `clock`, if any, is told where the time of the following steps goes; it must outlive them. It changes no number.
+    void set_clock(StepClock* clock) { clock_ = clock; }
+
     const StepPhases& phases() const { return phases_; }
     const Arena& arena() const { return arena_; }
 
 private:
     struct Totals;
     void accumulate(const TokenBatch& batch, const RunMode& mode, double scale, Totals& totals);
+    void enter(Phase phase, int tensors = 0);
     [[noreturn]] void throw_not_finite(std::int64_t step, const StepResult& result, const RunMode& mode);
 
     const Settings& settings_;
@@ -56,6 +60,7 @@ private:
     Arena arena_;
     BatchTensors tensors_;
     StepPhases phases_;
+    StepClock* clock_ = nullptr;
 };
 
 }  // namespace locus

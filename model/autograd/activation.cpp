@@ -3,6 +3,7 @@
 #include "kernels/add.h"
 #include "kernels/gelu.h"
 #include "kernels/tanh.h"
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -11,7 +12,7 @@ Var tanh(Tape& tape, Var x) {
     const Tensor value = tape.allocate(x.shape(), x.value().dtype);
     tanh_forward({.x = x.value(), .y = value});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, y] {
+    tape.record({.forward = moves(x, y), .backward = moves(y, y, x)}, [&tape, x, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy || !tape.needs_gradient(x)) return;
         // Nobody reads dy after this node: the gradient before the tanh takes its place when dx is already there.
@@ -27,7 +28,7 @@ Var gelu(Tape& tape, Var x) {
     const Var no_bias = zeros(tape, x.value().slice(0, 0, 1).reshape({x.shape()[1]}));
     gelu_forward({.x = x.value(), .bias = no_bias.value(), .y = value});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, no_bias, y] {
+    tape.record({.forward = moves(x, y), .backward = moves(y, x, x)}, [&tape, x, no_bias, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy || !tape.needs_gradient(x)) return;
         const GradientTarget dx = tape.gradient_target(x);

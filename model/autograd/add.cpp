@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -25,7 +26,7 @@ Var add(Tape& tape, Var a, Var b) {
     std::memcpy(value.data, a.value().data, static_cast<std::size_t>(value.bytes()));
     add({.x = b.value(), .y = value});
     const Var y = tape.variable(value);
-    tape.record([&tape, a, b, y] {
+    tape.record({.forward = moves(a, b, y), .backward = moves(y, a, b)}, [&tape, a, b, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         pass_on(tape, dy, a);

@@ -1,9 +1,11 @@
 // The attention of kernels/attention.h on columns of products.
 #include "kernels/attention.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/add.h"
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -61,6 +63,38 @@ AttentionTerms terms_of(const AttentionScore& score, Heads heads) {
     terms.window = score.window;
     terms.sequence_scale = score.sequence_scale;
     return terms;
+}
+
+// Pairs of a query and a key that it sees. At the ends of a sequence a window sees less; that is not taken off.
+std::int64_t pairs_of(const AttentionForward& args) {
+    const auto *const q = args.q_rows.offsets.as<std::int32_t>(), *const k = args.k_rows.offsets.as<std::int32_t>();
+    std::int64_t pairs = 0;
+    for (std::int64_t s = 0; s + 1 < args.q_rows.offsets.count(); ++s) {
+        const std::int64_t keys = k[s + 1] - k[s], around = 2 * args.terms.window + 1;
+        pairs += (q[s + 1] - q[s]) * (args.terms.window > 0 ? std::min(keys, around) : keys);
+    }
+    return pairs;
+}
+
+// Two products of head_dim channels for each pair, and two more for each table: the band of distances that a tile of pairs sees is about twice as wide as
+// the tile. Twice that on the way back, where a product has two factors; that the kernel computes the scores again is not counted.
+OperationCost attention_cost(const AttentionForward& args) {
+    const AttentionTerms& terms = args.terms;
+    std::int64_t channels = 2 * args.q.shape[2];
+    Cost of_terms;
+    for (const RelativeTable* table : {&terms.key_table, &terms.query_table, &terms.value_table}) {
+        if (*table) channels += 2 * args.q.shape[2];
+        of_terms = of_terms + moves(table->rows);
+    }
+    for (const AttentionChannels& more : terms.channels) {
+        if (more) channels += more.query.shape[2];
+        of_terms = of_terms + moves(more.query, more.key);
+    }
+    for (const Tensor& bias : terms.biases) of_terms = of_terms + moves(bias);
+    const Cost products = multiply_adds(pairs_of(args) * args.q.shape[1] * channels);
+    return {.forward = products + of_terms + moves(args.q, args.k, args.value, args.out, args.log_sum_exp),
+            .backward = 2 * products + 3 * of_terms + moves(args.out, args.out, args.log_sum_exp) +
+                        2 * moves(args.q, args.k, args.value)};
 }
 
 Tensor gradient_or_nothing(Tape& tape, Var variable) {
@@ -143,7 +177,7 @@ Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::
     attention_forward(forward);
     if (computed != nullptr) *computed = forward;
     const Var y = tape.variable(out);
-    tape.record([&tape, q, k, value, shape, score, forward, y] {
+    tape.record(attention_cost(forward), [&tape, q, k, value, shape, score, forward, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         const bool overwrite = cover_one_source(q, k, value, shape) && !tape.gradient_target(q.source).accumulate;

@@ -1,6 +1,7 @@
 // y = w2 max(0, w1 x + b1) by distance, perhaps through ceiling * sigmoid;   all gradients.   kernels/bias_network.h
 #include "kernels/bias_network.h"
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -15,7 +16,10 @@ Var bias_network(Tape& tape, const BiasNetworkInputs& in, double ceiling) {
     const Tensor value = tape.allocate({in.w2.shape()[0], in.x.shape()[0]}, in.x.value().dtype);
     bias_network_forward({.network = network, .y = value});
     const Var y = tape.variable(value);
-    tape.record([&tape, in, network, hidden, y] {
+    const Cost product = multiply_adds(y.value().count() * hidden);
+    const OperationCost cost = {.forward = product + moves(in.x, in.w2, y),
+                                .backward = 3 * product + moves(y, in.x, in.w2, in.w2)};
+    tape.record(cost, [&tape, in, network, hidden, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         bias_network_backward({.network = network,

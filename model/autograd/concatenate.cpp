@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/add.h"
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -32,7 +33,7 @@ Var concatenate(Tape& tape, std::initializer_list<Var> parts) {
         begin += from.count();
     }
     const Var y = tape.variable(value);
-    tape.record([&tape, kept, count, y] {
+    tape.record({.forward = moves(y, y), .backward = moves(y, y)}, [&tape, kept, count, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         std::int64_t begin = 0;

@@ -1,5 +1,6 @@
 // y = [a | b];   da, db = their columns of dy.   kernels/copy_columns.h
 #include "kernels/copy_columns.h"
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -10,7 +11,7 @@ Var concatenate_columns(Tape& tape, Var a, Var b) {
     copy_columns({.x = a.value(), .y = value.slice(1, 0, middle)});
     copy_columns({.x = b.value(), .y = value.slice(1, middle, end)});
     const Var y = tape.variable(value);
-    tape.record([&tape, a, b, middle, end, y] {
+    tape.record({.forward = moves(a, b, y), .backward = moves(y, a, b)}, [&tape, a, b, middle, end, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         const auto pass_on = [&](Var input, std::int64_t from, std::int64_t to) {

@@ -1,6 +1,7 @@
 // y = each channel of x convolved with its own taps;   dx, dweight, dbias: the same taps the other way.   kernels/depthwise_convolution.h
 #include "kernels/depthwise_convolution.h"
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -14,7 +15,9 @@ Var depthwise_convolution(Tape& tape, Var x, Var weight, Var bias, const Attenti
                                    .edges = edges,
                                    .y = value});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, weight, bias, rows, edges, y] {
+    const Cost taps = multiply_adds(y.value().count() * weight.shape()[1]);
+    const OperationCost cost = {.forward = taps + moves(x, y), .backward = 2 * taps + moves(y, x, x)};
+    tape.record(cost, [&tape, x, weight, bias, rows, edges, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         const GradientTarget dx = tape.gradient_target(x);

@@ -2,6 +2,7 @@
 #include "kernels/dropout.h"
 
 #include "kernels/add.h"
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -11,7 +12,7 @@ Var dropout(Tape& tape, Var x, const Dropout& dropout, const DropoutRows& rows) 
     const Tensor value = tape.allocate(x.shape(), x.value().dtype);
     dropout_forward({.x = x.value(), .y = value, .dropout = dropout, .rows = rows});
     const Var y = tape.variable(value, tape.needs_gradient(x));
-    tape.record([&tape, x, dropout, rows, y] {
+    tape.record({.forward = moves(x, y), .backward = moves(y, x)}, [&tape, x, dropout, rows, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy || !tape.needs_gradient(x)) return;
         const GradientTarget dx = tape.gradient_target(x);

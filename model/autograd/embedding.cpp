@@ -1,9 +1,11 @@
 // y = sum_n w_n table_n[ids_n] (+ onto);   dtable_n[id] += sum_{rows with that id} w_n dy,   donto = dy.   kernels/embedding.h
 #include "kernels/embedding.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/add.h"
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -11,6 +13,14 @@ namespace {
 
 void copy(const Tensor& from, const Tensor& to) {
     std::memcpy(to.data, from.data, static_cast<std::size_t>(from.bytes()));
+}
+
+// A row of the table is read once, however many tokens have it, and on the way back its gradient is read and written.
+OperationCost lookup_cost(const EmbeddingTerm& term) {
+    const Tensor& table = term.table.value();
+    const std::int64_t entries = std::min(table.shape[0], term.ids.count());
+    const Cost rows = moves(table.slice(0, 0, entries));
+    return {.forward = rows + moves(term.ids), .backward = rows + rows + moves(term.ids)};
 }
 
 }  // namespace
@@ -24,6 +34,7 @@ Var embedding(Tape& tape, std::initializer_list<EmbeddingTerm> terms, Var onto) 
     bool accumulate = static_cast<bool>(onto);
     std::array<EmbeddingTerm, max_terms> kept = {};
     std::size_t count = 0;
+    OperationCost cost = {.forward = moves(value, onto), .backward = moves(value, onto)};
     for (const EmbeddingTerm& term : terms) {
         embedding_forward({.table = term.table.value(),
                            .ids = term.ids,
@@ -32,9 +43,10 @@ Var embedding(Tape& tape, std::initializer_list<EmbeddingTerm> terms, Var onto) 
                            .accumulate = accumulate});
         accumulate = true;
         kept[count++] = term;
+        cost = cost + lookup_cost(term);
     }
     const Var y = tape.variable(value);
-    tape.record([&tape, kept, count, onto, y] {
+    tape.record(cost, [&tape, kept, count, onto, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         for (std::size_t n = 0; n < count; ++n) {

@@ -1,6 +1,7 @@
 // x[r] = side psi(|r|) / (psi(max(longest - 1, t)) + 1e-6);   gradients of c and t.   kernels/fire.h
 #include "kernels/fire.h"
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -17,7 +18,7 @@ Var fire_distances(Tape& tape, Var c, Var t, const FireShape& shape, std::int64_
                                    .dt = {}};
     fire_distances_forward(forward);
     const Var x = tape.variable(value);
-    tape.record([&tape, c, t, forward, x] {
+    tape.record({.forward = moves(x), .backward = moves(x)}, [&tape, c, t, forward, x] {
         FireDistances backward = forward;
         backward.x = tape.gradient_of(x);
         if (!backward.x) return;

@@ -1,6 +1,7 @@
 // points = start, carried along by a network;   dstart and the weights' gradients by the same steps backwards.   kernels/flow.h
 #include "kernels/flow.h"
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -22,7 +23,10 @@ Var flow(Tape& tape, Var start, const FlowVariables& network, const FlowSteps& s
                   .tanh = tanh,
                   .arena = &tape.arena()});
     const Var y = tape.variable(value);
-    tape.record([&tape, start, network, values, steps, asked, tanh, y] {
+    const Cost products = 2 * multiply_adds(evaluations * columns * width);
+    const OperationCost cost = {.forward = products + moves(asked, tanh, y),
+                                .backward = 2 * products + moves(y, asked, tanh)};
+    tape.record(cost, [&tape, start, network, values, steps, asked, tanh, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         flow_backward({.network = values,

@@ -1,6 +1,7 @@
 // y[m] = x[indices[m]];   dx[indices[m]] += dy[m].   kernels/gather_rows.h
 #include "kernels/gather_rows.h"
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -9,7 +10,7 @@ Var gather_rows(Tape& tape, Var x, Tensor indices) {
     const Tensor value = tape.allocate({indices.count(), x.shape()[1]}, x.value().dtype);
     gather_rows_forward({.x = x.value(), .indices = indices, .y = value});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, indices, y] {
+    tape.record({.forward = moves(y, y), .backward = moves(y, x)}, [&tape, x, indices, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy || !tape.needs_gradient(x)) return;
         const GradientTarget dx = tape.gradient_target(x);

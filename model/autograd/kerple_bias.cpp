@@ -1,6 +1,7 @@
 // bias[h, r] = -p ln(1 + a |r|) or -a |r|^p;   gradients of what a and p are made of.   kernels/kerple.h
 #include "kernels/kerple.h"
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -10,7 +11,7 @@ Var kerple_bias(Tape& tape, Var a, Var p, bool power, std::int64_t reach) {
     const Kerple forward = {.a = a.value(), .p = p.value(), .power = power, .bias = bias, .da = {}, .dp = {}};
     kerple_forward(forward);
     const Var y = tape.variable(bias);
-    tape.record([&tape, a, p, forward, y] {
+    tape.record({.forward = moves(y), .backward = moves(y)}, [&tape, a, p, forward, y] {
         Kerple backward = forward;
         backward.bias = tape.gradient_of(y);
         if (!backward.bias) return;

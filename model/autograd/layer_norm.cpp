@@ -1,6 +1,7 @@
 // y = layer_norm(drop(x) + residual).   kernels/layer_norm.h
 #include "kernels/layer_norm.h"
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -25,7 +26,8 @@ Var normalised(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsi
                         .mean = mean,
                         .rstd = rstd});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, residual, gamma, beta, dropout, rows, sum, mean, rstd, y] {
+    const OperationCost cost = {.forward = moves(x, residual, sum, y), .backward = moves(y, sum, x, residual)};
+    tape.record(cost, [&tape, x, residual, gamma, beta, dropout, rows, sum, mean, rstd, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         // x and residual may be one variable: ask for the residual's target first, so that dx then adds to it.

@@ -3,6 +3,7 @@
 #include "kernels/column_sum.h"
 #include "kernels/gelu.h"
 #include "kernels/matmul.h"
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 #include "model/autograd/product.h"
 
@@ -24,7 +25,7 @@ Var linear(Tape& tape, Var x, Var weight, Var bias) {
             .bias = bias ? bias.value() : Tensor(),
             .bfloat16 = tape.bfloat16_products()});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, weight, bias, y] {
+    tape.record(product_cost(tape, x, weight), [&tape, x, weight, bias, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         if (bias) column_sum({.x = dy, .sum = tape.gradient_sum(bias)});
@@ -40,7 +41,8 @@ Var linear_gelu(Tape& tape, Var x, Var weight, Var bias) {
     const Tensor value = allocate_output(tape, x, weight);
     gelu_forward({.x = product, .bias = bias.value(), .y = value});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, weight, bias, product, y] {
+    const OperationCost gelu = {.forward = moves(y), .backward = moves(product)};
+    tape.record(product_cost(tape, x, weight) + gelu, [&tape, x, weight, bias, product, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         // Nobody reads dy after this node: the gradient before the GELU takes its place.

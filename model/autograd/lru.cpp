@@ -2,6 +2,7 @@
 // kernels/lru.h
 #include "kernels/lru.h"
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -26,7 +27,7 @@ Var lru(Tape& tape, Var u, const LruFactors& factors, const AttentionRows& rows,
                      .s = part(value, 1, n, directions)});
     }
     const Var y = tape.variable(value);
-    tape.record([&tape, u, factors, rows, directions, y] {
+    tape.record({.forward = moves(u, y), .backward = moves(y, u, y, u)}, [&tape, u, factors, rows, directions, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         const GradientTarget du = tape.gradient_target(u);

@@ -3,6 +3,7 @@
 // The logits [rows, vocabulary] are the largest tensor of a step: the gradient takes their place at once, during the forward pass.
 #include "kernels/cross_entropy.h"
 #include "kernels/matmul.h"
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 #include "model/autograd/product.h"
 
@@ -11,9 +12,13 @@ namespace locus {
 MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor targets, double scale) {
     const std::int64_t rows = x.shape()[0];
     const Tensor logits = tape.allocate({rows, weight.shape()[0]}, x.value().dtype);
-    const MaskedLoss result = {tape.allocate({rows}, DType::float64), tape.allocate({rows}, DType::int32)};
     matmul(
         {.a = x.value(), .b = weight.value(), .c = logits, .transpose_b = true, .bfloat16 = tape.bfloat16_products()});
+    // When this runs, the logits have become their gradient.
+    tape.record(product_cost(tape, x, weight), [&tape, x, weight, logits] { product_backward(tape, logits, x, weight); });
+
+    tape.enter(Phase::cross_entropy);
+    const MaskedLoss result = {tape.allocate({rows}, DType::float64), tape.allocate({rows}, DType::int32)};
     cross_entropy({.logits = logits,
                    .bias = bias.value(),
                    .targets = targets,
@@ -22,7 +27,7 @@ MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor 
                    .gradient = tape.recording(),
                    .scale = scale,
                    .dbias = tape.recording() ? tape.gradient_sum(bias) : Tensor()});
-    tape.record([&tape, x, weight, logits] { product_backward(tape, logits, x, weight); });
+    tape.record({.forward = moves(logits, logits)}, [] {});
     return result;
 }
 

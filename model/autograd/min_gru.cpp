@@ -1,6 +1,7 @@
 // h = the states of a minimal GRU along x's sequences, one direction beside the other;   dx through time.   kernels/min_gru.h
 #include "kernels/min_gru.h"
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -16,7 +17,7 @@ Var min_gru(Tape& tape, Var x, const AttentionRows& rows, std::int64_t direction
             {.x = part(x.value(), n, 2 * states), .rows = rows, .reverse = n == 1, .h = part(value, n, states)});
     }
     const Var y = tape.variable(value);
-    tape.record([&tape, x, y, rows, directions, states, part] {
+    tape.record({.forward = moves(x, y), .backward = moves(y, x, y, x)}, [&tape, x, y, rows, directions, states, part] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy || !tape.needs_gradient(x)) return;
         const GradientTarget dx = tape.gradient_target(x);

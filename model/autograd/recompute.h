@@ -20,12 +20,13 @@
 
 namespace locus {
 
-/// A tape for the inside: of the same arena and precision.
+/// A tape for the inside: of the same arena, precision and clock.
 class InnerTape : public Tape {
 public:
     InnerTape(Tape& outer, bool recording) : Tape(outer.arena()) {
         set_recording(recording);
         set_bfloat16_products(outer.bfloat16_products());
+        set_clock(outer.clock());
     }
 };
 
@@ -33,7 +34,7 @@ public:
 inline Var borrow(Tape& inner, Var outer, bool needs_gradient) {
     const Var inside = inner.variable(outer.value(), needs_gradient);
     Tape::hand_over_gradient(outer, inside);
-    inner.record([inside, outer] { Tape::hand_over_gradient(inside, outer); });
+    inner.record({}, [inside, outer] { Tape::hand_over_gradient(inside, outer); });
     return inside;
 }
 
@@ -52,7 +53,7 @@ Var recompute(Tape& tape, const std::array<Var, N>& inputs, Function f) {
         return kept;
     };
     const Var y = tape.variable(value_alone());
-    tape.record([&tape, inputs, f, y] {
+    tape.record({}, [&tape, inputs, f, y] {
         if (!tape.gradient_of(y)) return;
         InnerTape inner(tape, true);
         std::array<Var, N> inside;

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -61,7 +62,11 @@ Var recurrent(Tape& tape, Var x, Cell cell, std::initializer_list<RecurrentDirec
         passed[static_cast<std::size_t>(number++)] = {direction, forward};
     }
     const Var y = tape.variable(value);
-    tape.record([&tape, x, y, passed, number, states, width] {
+    const Cost products = multiply_adds(number * count * width * states);
+    // The gates are as large as x; what was before and the memory are as large as y.
+    const OperationCost cost = {.forward = products + moves(x, x, y, y, y),
+                                .backward = 2 * products + moves(y, x, y, y, x)};
+    tape.record(cost, [&tape, x, y, passed, number, states, width] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         const GradientTarget dx = tape.gradient_target(x);

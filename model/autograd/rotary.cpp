@@ -1,6 +1,7 @@
 // y = x, its first columns turned head by head;   dx = dy turned back.   kernels/rotary.h
 #include "kernels/rotary.h"
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -17,7 +18,7 @@ Var rotary(Tape& tape, Var x, std::int64_t columns, const RotaryAngles& angles) 
                       .y = value};
     rotary(forward);
     const Var y = tape.variable(value);
-    tape.record([&tape, x, y, forward] {
+    tape.record({.forward = moves(x, y), .backward = moves(y, x)}, [&tape, x, y, forward] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy || !tape.needs_gradient(x)) return;
         const GradientTarget dx = tape.gradient_target(x);

@@ -2,6 +2,7 @@
 // kernels/row_products.h
 #include "kernels/row_products.h"
 
+#include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
@@ -12,7 +13,9 @@ Var row_products(Tape& tape, Var a, Tensor a_rows, Var b, Tensor b_rows, std::in
         .a = a.value(), .b = b.value(), .a_rows = a_rows, .b_rows = b_rows, .heads = heads, .scale = scale};
     row_products_forward({.operands = operands, .y = value});
     const Var y = tape.variable(value);
-    tape.record([&tape, a, b, operands, y] {
+    const Cost products = multiply_adds(a_rows.count() * a.shape()[1]);
+    const OperationCost cost = {.forward = products + moves(a, b, y), .backward = 2 * products + moves(y, a, b, a, b)};
+    tape.record(cost, [&tape, a, b, operands, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         row_products_backward({.dy = dy, .operands = operands, .da = tape.gradient_sum(a), .db = tape.gradient_sum(b)});

@@ -49,12 +49,17 @@ void Tape::hand_over_gradient(Var from, Var to) {
     to.record_->gradient = std::exchange(from.record_->gradient, Tensor());
 }
 
-void Tape::finish_node(void (*run)(void*), void* function) {
+void Tape::finish_node(const OperationCost& cost, void (*run)(void*), void* function) {
+    if (clock_ != nullptr) {
+        clock_->add(phase_, Pass::forward, cost.forward);
+        if (recording_) clock_->add(phase_, Pass::backward, cost.backward);
+    }
     void* const memory = take(sizeof(Node));
     Node* const node = new (memory) Node(open_);
     node->run = run;
     node->function = function;
     node->previous = last_;
+    node->phase = phase_;
     last_ = node;
     open_ = Node();
 }
@@ -74,6 +79,7 @@ void Tape::release(Node* node) {
 void Tape::backward() {
     while (last_ != nullptr) {
         Node* const node = last_;
+        if (clock_ != nullptr) clock_->enter(node->phase, Pass::backward);
         if (node->run != nullptr) node->run(node->function);
         last_ = node->previous;
         release(node);

@@ -21,6 +21,7 @@
 #include "kernels/memory.h"
 #include "kernels/tensor.h"
 #include "model/autograd/parameter.h"
+#include "model/autograd/step_clock.h"
 
 namespace locus {
 
@@ -72,9 +73,9 @@ public:
     Tensor allocate(Shape shape, DType dtype);
     /// Makes `value` a variable. `needs_gradient` false for what no parameter and no earlier variable feeds.
     Var variable(Tensor value, bool needs_gradient = true);
-    /// Ends the node: `function` is called during backward() when the gradients of the node's outputs are complete.
+    /// Ends the node: `function` is called during backward() when the gradients of the node's outputs are complete. `cost`: operation_cost.h
     template <class Function>
-    void record(Function function);
+    void record(const OperationCost& cost, Function function);
     /// During backward(): the gradient that reached `output`; absent if nothing depends on it.
     const Tensor& gradient_of(Var output) const { return output.record_->gradient; }
     /// During backward(): where the gradient of `input` goes.
@@ -88,6 +89,12 @@ public:
     /// Whether the operands of matrix products are rounded to bfloat16 (matmul.h).
     bool bfloat16_products() const { return bfloat16_products_; }
 
+    /// The operations from here on are this part of the step, until another is entered.
+    void enter(Phase phase) {
+        phase_ = phase;
+        if (clock_ != nullptr) clock_->enter(phase, Pass::forward);
+    }
+
     // --- for models and trainers ---
 
     /// A value from outside (nothing is recorded).
@@ -98,6 +105,9 @@ public:
     bool recording() const { return recording_; }
     void set_recording(bool recording) { recording_ = recording; }
     void set_bfloat16_products(bool bfloat16) { bfloat16_products_ = bfloat16; }
+    /// `clock`, if any, must outlive the tape: it is told time and cost of each phase, forward and backward.
+    void set_clock(StepClock* clock) { clock_ = clock; }
+    StepClock* clock() const { return clock_; }
     /// Runs the nodes in reverse. `output`'s gradient is `seed` (same shape); nodes and memory are released as they are passed.
     void backward(Var output, const Tensor& seed);
     /// As above for an output whose operation needs no incoming gradient (a loss that made its own): losses of operations.h.
@@ -118,10 +128,11 @@ private:
         void* blocks = nullptr;  // memory owned by the node, a chain by Arena::link()
         Var::Record* records = nullptr;
         Node* previous = nullptr;
+        Phase phase = Phase::rest;
     };
 
     void* take(std::size_t bytes);
-    void finish_node(void (*run)(void*), void* function);
+    void finish_node(const OperationCost& cost, void (*run)(void*), void* function);
     void release(Node* node);
 
     Arena& arena_;
@@ -129,15 +140,18 @@ private:
     Node open_;             // the node being built
     bool recording_ = true;
     bool bfloat16_products_ = false;
+    Phase phase_ = Phase::rest;
+    StepClock* clock_ = nullptr;
 };
 
 template <class Function>
-void Tape::record(Function function) {
+void Tape::record(const OperationCost& cost, Function function) {
     static_assert(std::is_trivially_destructible_v<Function>,
                   "closures live in the arena: capture tensors and handles only");
-    if (!recording_) return finish_node(nullptr, nullptr);
+    if (!recording_) return finish_node(cost, nullptr, nullptr);
     void* memory = new (take(sizeof(Function))) Function(std::move(function));
-    finish_node([](void* stored) { (*static_cast<Function*>(stored))(); }, memory);
+    finish_node(
+        cost, [](void* stored) { (*static_cast<Function*>(stored))(); }, memory);
 }
 
 }  // namespace locus

@@ -44,7 +44,7 @@ public:
             draw(places, count, {mode.seed, stream_positions}, number_of(input, s), mode.step);
             placed.longest = std::max<std::int64_t>(placed.longest, places[count - 1] + 1);
         }
-        tape.record([] {});  // the positions belong to no operation: they stay until the tape is cleared
+        tape.record({}, [] {});  // the positions belong to no operation: they stay until the tape is cleared
         return placed;
     }
 

@@ -42,7 +42,7 @@ public:
                 shifted.rows.positions.as<std::int32_t>()[row] = from[row] + offset;
             shifted.longest = std::max(shifted.longest, last + offset + 1);
         }
-        tape.record([] {});  // the positions belong to no operation: they stay until the tape is cleared
+        tape.record({}, [] {});  // the positions belong to no operation: they stay until the tape is cleared
         return shifted;
     }
 

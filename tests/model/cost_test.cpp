@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/model/gradient_check.h"
+#include "tests/model/small_model.h"
 
 namespace locus {
 namespace {
@@ -70,6 +71,93 @@ TEST(Cost, TheEnhancedDecoderDecodesMaskedRowsOnly) {
     const double block = 8 * 65536 + 4 * 262144 + 4 * 32768, key_value = 4 * 65536;
     EXPECT_DOUBLE_EQ(forward_flops(enhanced, 1, 128, 0) - forward_flops(tiny(), 1, 128, 0), 2 * key_value - block);
     EXPECT_DOUBLE_EQ(forward_flops(enhanced, 0, 128, 1) - forward_flops(tiny(), 0, 128, 1), 2 * (block - key_value));
+}
+
+// What the operations of one step say they cost, on two sequences of eight tokens, five of them masked.
+StepWork clocked_step(const ModelSettings& settings) {
+    MaskedLanguageModel model(settings, DType::float32);
+    model.initialize(1);
+    const testing::RaggedBatch batch({8, 8}, static_cast<std::int32_t>(settings.vocab_size));
+    std::vector<std::int32_t> rows = {1, 3, 8, 9, 15}, ids = {2, 3, 4, 5, 6};
+    const MaskedTargets targets = {.rows = Tensor(rows.data(), {5}, DType::int32),
+                                   .ids = Tensor(ids.data(), {5}, DType::int32)};
+    Arena arena;
+    StepClock clock;
+    Tape tape(arena);
+    tape.set_clock(&clock);
+    clock.start();
+    model.masked_lm_loss(tape, batch.input, targets, 0.2, {.training = true});
+    tape.backward();
+    clock.stop();
+    return clock.work();
+}
+
+double flops_of(const StepWork& work, Pass pass) {
+    double sum = 0;
+    for (int phase = 0; phase < phase_count; ++phase) {
+        if (static_cast<Phase>(phase) == Phase::position_encoding) continue;  // not in the formula of a model
+        sum += work.at(static_cast<Phase>(phase), pass).cost.flops;
+    }
+    return sum;
+}
+
+void expect_phases_add_up(const ModelSettings& settings, const std::string& what) {
+    const StepWork work = clocked_step(settings);
+    const double forward = forward_flops(settings, 16, 8, 5);
+    EXPECT_DOUBLE_EQ(flops_of(work, Pass::forward), forward) << what;
+    EXPECT_DOUBLE_EQ(flops_of(work, Pass::backward), 2 * forward) << what;
+    for (const Pass pass : {Pass::forward, Pass::backward})
+        EXPECT_EQ(work.at(Phase::rest, pass).cost.bytes, 0) << what << ": an operation outside all phases";
+}
+
+TEST(Cost, ThePhasesOfEveryEncodingAddUpToTheStep) {
+    for (const EncodingEntry& entry : encoding_registry()) {
+        const std::string name(entry.name);
+        ModelSettings settings = testing::small_settings(name);
+        // One channel beyond the content's, for the first token: the formula leaves it out.
+        if (name == "tupe") settings.position[0].options["untie_cls"] = false;
+        expect_phases_add_up(settings, name);
+    }
+}
+
+TEST(Cost, ThePhasesOfEveryArchitectureAddUpToTheStep) {
+    ModelSettings settings = testing::small_settings("disentangled");
+    settings.mask_decoder = "enhanced";
+    expect_phases_add_up(settings, "enhanced decoder");
+    settings.architecture = "deberta";
+    expect_phases_add_up(settings, "deberta");
+    settings.architecture = "deberta-v2";
+    settings.embedding_size = 4;
+    settings.convolution.kernel = 3;
+    expect_phases_add_up(settings, "deberta-v2");
+    settings.attention.window = 2;
+    expect_phases_add_up(settings, "window");
+}
+
+TEST(Cost, EachProductBelongsToItsPhase) {
+    const StepWork work = clocked_step(testing::small_settings("none"));
+    const double tokens = 16, layers = 2, length = 8, masked = 5, hidden = 6, wide = 5, vocabulary = 11;
+    const auto flops = [&](Phase phase) { return work.at(phase, Pass::forward).cost.flops; };
+    EXPECT_EQ(flops(Phase::query_key_value), layers * tokens * 6 * hidden * hidden);
+    EXPECT_EQ(flops(Phase::attention), layers * tokens * 4 * length * hidden);
+    EXPECT_EQ(flops(Phase::attention_output), layers * tokens * 2 * hidden * hidden);
+    EXPECT_EQ(flops(Phase::feed_forward), layers * tokens * 4 * hidden * wide);
+    EXPECT_EQ(flops(Phase::head_transform), masked * 2 * hidden * hidden);
+    EXPECT_EQ(flops(Phase::head_product), masked * 2 * hidden * vocabulary);
+    for (const Phase phase : {Phase::embedding, Phase::layer_norm, Phase::cross_entropy}) EXPECT_EQ(flops(phase), 0);
+}
+
+TEST(Cost, EveryPartOfTheModelHasAPhaseOfItsOwn) {
+    ModelSettings settings = testing::small_settings("disentangled");
+    settings.architecture = "deberta-v2";
+    settings.convolution.kernel = 3;
+    const StepWork work = clocked_step(settings);
+    for (int phase = 0; phase <= static_cast<int>(Phase::cross_entropy); ++phase) {
+        const auto part = static_cast<Phase>(phase);
+        EXPECT_GT(work.at(part, Pass::forward).seconds, 0) << name_of(part);
+        EXPECT_GT(work.at(part, Pass::forward).cost.bytes, 0) << name_of(part);
+        EXPECT_GT(work.at(part, Pass::backward).seconds, 0) << name_of(part);
+    }
 }
 
 TEST(Cost, MemoryEstimateCountsParametersWithinATwentieth) {

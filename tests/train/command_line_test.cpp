@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -159,7 +160,8 @@ TEST_F(CommandLine, ADryRunPrintsThePlanAndTrainsNothing) {
 TEST_F(CommandLine, BenchReportsSpeedPhasesAndShareOfThePeak) {
     const ProgramResult text = run({"bench", "tiny.yaml", "--steps", "2", "--warmup", "1"});
     EXPECT_EQ(text.code, 0) << text.err;
-    for (const char* part : {"forward", "backward", "optimizer", "tokens/s", "share reached", "activations"})
+    for (const char* part : {"forward", "backward", "optimizer", "tokens/s", "share reached", "GB/s copying", "reached",
+                             "feed-forward", "AdamW", "the rest", "activations"})
         EXPECT_TRUE(contains(text.out, part)) << text.out;
     const ProgramResult json = run({"bench", "tiny.yaml", "--steps", "2", "--json"});
     ASSERT_EQ(json.code, 0) << json.err;
@@ -176,6 +178,35 @@ TEST_F(CommandLine, BenchReportsSpeedPhasesAndShareOfThePeak) {
     EXPECT_LT(nlohmann::json::parse(recomputed.out).at("activation_bytes"), figures.at("activation_bytes"));
     // No core has done a thousand multiply-adds per nanosecond yet: a peak above that was not measured.
     EXPECT_LT(figures.at("peak_gflops").get<double>(), 2000.0 * figures.at("threads").get<double>());
+}
+
+TEST_F(CommandLine, BenchTellsPhaseByPhaseWhereAllOfTheTimeGoes) {
+    const ProgramResult result = run({"bench", "tiny.yaml", "--steps", "2", "--json"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    const nlohmann::json figures = nlohmann::json::parse(result.out);
+    EXPECT_GT(figures.at("copy_gigabytes_per_second").get<double>(), 0);
+    EXPECT_GT(figures.at("copy_bytes").get<double>(), 0);
+    double seconds = 0, share = 0;
+    std::set<std::string> names;
+    for (const nlohmann::json& row : figures.at("phases")) {
+        const std::string name = row.at("phase").get<std::string>() + " " + row.at("pass").get<std::string>();
+        EXPECT_TRUE(names.insert(name).second) << name << " twice";
+        seconds += row.at("seconds").get<double>();
+        share += row.at("share").get<double>();
+        if (row.at("limit") == "") continue;
+        EXPECT_GT(row.at("flops").get<double>() + row.at("bytes").get<double>(), 0) << name;
+        EXPECT_GT(row.at("allowed_seconds").get<double>(), 0) << name;
+        EXPECT_GT(row.at("reached").get<double>(), 0) << name;
+    }
+    EXPECT_NEAR(seconds, figures.at("seconds_per_step").get<double>(), 1e-9);
+    EXPECT_NEAR(share, 1, 1e-9);
+    for (const char* name :
+         {"embedding forward", "embedding backward", "query, key, value forward", "attention backward",
+          "attention output forward", "feed-forward backward", "layer norm forward", "position encoding forward",
+          "masked head product backward", "cross-entropy forward", "gradient norm (clip) update", "AdamW update"}) {
+        EXPECT_EQ(names.count(name), 1U) << name;
+    }
+    EXPECT_EQ(figures.at("phases").back().at("phase"), "the rest");
 }
 
 // ---- tokenizers -------------------------------------------------------------------------------------------------------------------------

@@ -367,9 +367,11 @@ struct StepOutcome {
     std::vector<double> gradients;
     StepResult result;
     std::vector<std::size_t> growths;  // of the arena, after each step
+    double parameter_bytes = 0;
 };
 
-StepOutcome run_steps(const TinyRun& tiny, std::int64_t batch_size, std::int64_t steps, double dropout) {
+StepOutcome run_steps(const TinyRun& tiny, std::int64_t batch_size, std::int64_t steps, double dropout,
+                      StepClock* clock = nullptr) {
     Settings settings = tiny.settings();
     settings.train.batch_size = batch_size;
     settings.train.gradient_accumulation = 8 / batch_size;
@@ -380,6 +382,7 @@ StepOutcome run_steps(const TinyRun& tiny, std::int64_t batch_size, std::int64_t
     model.initialize(1);
     Optimizer optimizer(settings.train.optimizer, model.parameters());
     TrainingStep step(settings, model, optimizer);
+    step.set_clock(clock);
     StepOutcome outcome;
     for (std::int64_t n = 1; n <= steps; ++n) {
         std::vector<TokenBatch> batches(static_cast<std::size_t>(8 / batch_size));
@@ -393,6 +396,7 @@ StepOutcome run_steps(const TinyRun& tiny, std::int64_t batch_size, std::int64_t
     }
     const double* gradients = model.parameters().gradients().as<double>();
     outcome.gradients.assign(gradients, gradients + model.parameters().count());
+    outcome.parameter_bytes = static_cast<double>(model.parameters().values().bytes());
     return outcome;
 }
 
@@ -420,6 +424,22 @@ TEST(TrainingStep, AsksTheSystemForNoMemoryAfterTheFirstSteps) {
     const StepOutcome outcome = run_steps(tiny, 4, 12, 0.1);
     for (std::size_t n = 2; n < outcome.growths.size(); ++n)
         EXPECT_EQ(outcome.growths[n], outcome.growths[1]) << "step " << n + 1;
+}
+
+TEST(TrainingStep, BeingWatchedChangesNoBit) {
+    const TinyRun tiny;
+    StepClock clock;
+    clock.start();
+    const StepOutcome watched = run_steps(tiny, 4, 2, 0.1, &clock), alone = run_steps(tiny, 4, 2, 0.1);
+    EXPECT_EQ(watched.result.loss, alone.result.loss);
+    EXPECT_EQ(watched.result.gradient_norm, alone.result.gradient_norm);
+    EXPECT_EQ(watched.gradients, alone.gradients);
+    EXPECT_EQ(watched.growths, alone.growths);
+    const double passes = 2 * watched.parameter_bytes;  // of two steps
+    EXPECT_EQ(clock.work().at(Phase::zero_gradients, Pass::update).cost.bytes, passes);
+    EXPECT_EQ(clock.work().at(Phase::gradient_norm, Pass::update).cost.bytes, passes);
+    EXPECT_EQ(clock.work().at(Phase::adamw, Pass::update).cost.bytes, 7 * passes);
+    EXPECT_GT(clock.work().at(Phase::adamw, Pass::update).seconds, 0);
 }
 
 TEST(TrainingStep, ASequenceWithoutAMaskedTokenIsNoError) {

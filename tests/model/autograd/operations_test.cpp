@@ -411,7 +411,7 @@ TEST(GradientCheck, ReportsZeroScaledAndNaNGradients) {
             const Tensor value = t.allocate({2, 3}, DType::float64);
             std::copy_n(x.value().as<double>(), 6, value.as<double>());
             const Var y = t.variable(value);
-            t.record([&t, x, y, factor] {
+            t.record({}, [&t, x, y, factor] {
                 const Tensor dy = t.gradient_of(y), dx = t.gradient_sum(x);
                 for (int n = 0; n < 6; ++n) dx.as<double>()[n] += factor * dy.as<double>()[n];
             });

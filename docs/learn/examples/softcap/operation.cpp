@@ -2,6 +2,7 @@
 #include "docs/learn/examples/softcap/operation.h"
 
 #include "docs/learn/examples/softcap/softcap.h"
+#include "model/autograd/operation_cost.h"
 
 namespace locus {
 
@@ -9,7 +10,7 @@ Var softcap(Tape& tape, Var x, double bound) {
     const Tensor value = tape.allocate(x.shape(), x.value().dtype);
     softcap_forward({.x = x.value(), .y = value, .bound = bound});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, y, bound] {
+    tape.record({.forward = moves(x, y), .backward = moves(y, y, x)}, [&tape, x, y, bound] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy || !tape.needs_gradient(x)) return;
         const GradientTarget dx = tape.gradient_target(x);

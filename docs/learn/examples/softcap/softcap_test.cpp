@@ -89,7 +89,7 @@ Var broken_softcap(Tape& tape, Var x, double factor) {
     const Tensor value = tape.allocate(x.shape(), DType::float64);
     softcap_forward({.x = x.value(), .y = value, .bound = bound});
     const Var y = tape.variable(value);
-    tape.record([&tape, x, y, factor] {
+    tape.record({}, [&tape, x, y, factor] {
         const Tensor dy = tape.gradient_of(y), dx = tape.gradient_sum(x);
         for (std::int64_t n = 0; n < dx.count(); ++n) dx.as<double>()[n] += factor * dy.as<double>()[n];
     });
