@@ -104,7 +104,8 @@ template <int parts, bool in_turns>
 void store_line(__m512 first, __m512 second, char* to) {
     if constexpr (parts == 1) return _mm512_store_si512(to, rounded_line<in_turns>(first, second));
     for (int part = 0; part < parts; ++part) {
-        const __m512 upper_first = upper_half(first), upper_second = upper_half(second);
+        const bool last = part + 1 == parts;  // then at most 8 bits are left: nothing to round
+        const __m512 upper_first = last ? first : upper_half(first), upper_second = last ? second : upper_half(second);
         _mm512_store_si512(to + part * 2 * tile_bytes, exact_line<in_turns>(upper_first, upper_second));
         first = _mm512_sub_ps(first, upper_first);
         second = _mm512_sub_ps(second, upper_second);

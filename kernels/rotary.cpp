@@ -12,63 +12,34 @@
 namespace locus::LOCUS_TARGET {
 namespace {
 
-template <class T>
-void put(T* to, T value, bool accumulate) {
-    *to = accumulate ? *to + value : value;
-}
-
-template <class T>
-struct Turn {
-    const T *cosines, *sines;         // of this row
-    T sign;                           // -1: back
-    std::int64_t pairs, apart, step;  // pair c is the channels step * c and step * c + apart
-    bool accumulate;
-};
-
-template <class T>
-void turn_head(const Turn<T>& turn, const T* x, T* y, std::int64_t head_dim) {
-    const T *const cosines = turn.cosines, *const sines = turn.sines, sign = turn.sign;
-    const std::int64_t pairs = turn.pairs, apart = turn.apart, step = turn.step;
-    const bool accumulate = turn.accumulate;
+// x: a head of one row. sign: -1 turns back.
+template <bool interleaved, class T>
+void turn_head(T* x, const T* cosines, const T* sines, T sign, std::int64_t pairs) {
+    const std::int64_t step = interleaved ? 2 : 1, apart = interleaved ? 1 : pairs;
 #pragma omp simd
     for (std::int64_t c = 0; c < pairs; ++c) {
         const T a = x[step * c], b = x[step * c + apart], sine = sign * sines[c];
-        put(y + step * c, a * cosines[c] - b * sine, accumulate);
-        put(y + step * c + apart, a * sine + b * cosines[c], accumulate);
+        x[step * c] = a * cosines[c] - b * sine;
+        x[step * c + apart] = a * sine + b * cosines[c];
     }
-    for (std::int64_t channel = 2 * pairs; channel < head_dim; ++channel) put(y + channel, x[channel], accumulate);
 }
 
-template <class T>
+template <bool interleaved, class T>
 void turn_rows(const Rotary& args, std::int64_t rows, std::int64_t width) {
-    const T* const x = args.x.as<T>();
-    T* const y = args.y.as<T>();
+    T* const x = args.x.as<T>();
     const auto* const positions = args.positions.as<std::int32_t>();
-    const T *const cosines = args.cosines.as<T>(), *const sines = args.sines.as<T>();
+    const T *const cosines = args.cosines.as<T>(), *const sines = args.sines.as<T>(), sign = args.inverse ? -1 : 1;
     const std::int64_t pairs = args.cosines.shape[1], head_dim = args.head_dim, columns = args.columns;
-    const bool accumulate = args.accumulate, in_place = x == y && !accumulate;
 #pragma omp parallel for schedule(static)
     for (std::int64_t r = 0; r < rows; ++r) {
-        const Turn<T> turn = {cosines + positions[r] * pairs,
-                              sines + positions[r] * pairs,
-                              args.inverse ? T{-1} : T{1},
-                              pairs,
-                              args.interleaved ? 1 : pairs,
-                              args.interleaved ? 2 : 1,
-                              accumulate};
-        const T* const from = x + r * width;
-        T* const to = y + r * width;
-        for (std::int64_t head = 0; head < columns; head += head_dim) turn_head(turn, from + head, to + head, head_dim);
-        if (in_place) continue;
-#pragma omp simd
-        for (std::int64_t c = columns; c < width; ++c) to[c] = accumulate ? to[c] + from[c] : from[c];
+        const std::int64_t angles = positions[r] * pairs;
+        for (std::int64_t head = 0; head < columns; head += head_dim)
+            turn_head<interleaved>(x + r * width + head, cosines + angles, sines + angles, sign, pairs);
     }
 }
 
 void check(const Rotary& args, Shape shape) {
     check_contiguous("rotary", "x", args.x, shape);
-    check_contiguous("rotary", "y", args.y, shape);
-    check_dtype("rotary", "y", args.y, args.x.dtype);
     check_contiguous("rotary", "positions", args.positions, {shape[0]});
     const Shape table = matrix_shape("rotary", "cosines", args.cosines);
     check_contiguous("rotary", "cosines", args.cosines, table);
@@ -91,7 +62,10 @@ void check(const Rotary& args, Shape shape) {
 void rotary(const Rotary& args) {
     const Shape shape = matrix_shape("rotary", "x", args.x);
     check(args, shape);
-    for_dtype("rotary", args.x.dtype, [&](auto zero) { turn_rows<decltype(zero)>(args, shape[0], shape[1]); });
+    for_dtype("rotary", args.x.dtype, [&](auto zero) {
+        using T = decltype(zero);
+        args.interleaved ? turn_rows<true, T>(args, shape[0], shape[1]) : turn_rows<false, T>(args, shape[0], shape[1]);
+    });
 }
 
 }  // namespace locus::LOCUS_TARGET

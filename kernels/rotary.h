@@ -9,10 +9,10 @@
 //   interleaved  (2 c, 2 c + 1)      as the paper writes them
 // The two are the same up to the order of the channels.
 //
-// shapes   x, y: [rows, C], may be the same memory; the first `columns` of them, a multiple of head_dim, are heads to turn, the rest is
-//          copied   positions: int32 [rows]   cosines, sines: [longest, P], like x
+// shapes   x: [rows, C], turned where it stands; the first `columns` of them, a multiple of head_dim, are heads to turn, the rest is
+//          not touched   positions: int32 [rows]   cosines, sines: [longest, P], like x
 // errors   a position outside [0, longest) throws std::out_of_range
-// cost     one read and one write per element, 6 flop per pair: memory bound
+// cost     one read and one write per element of a pair, 6 flop per pair: memory bound
 // paper    Su et al. 2021, arXiv:2104.09864
 
 #include "kernels/tensor.h"
@@ -20,12 +20,11 @@
 namespace locus {
 
 struct Rotary {
-    Tensor x, positions, cosines, sines;
+    Tensor x;  // in and out: y takes its place
+    Tensor positions, cosines, sines;
     std::int64_t columns = 0, head_dim = 0;
     bool interleaved = false;
-    bool inverse = false;     // turn back
-    bool accumulate = false;  // add to y instead of overwriting it
-    Tensor y;                 // out
+    bool inverse = false;  // turn back
 };
 void rotary(const Rotary& args);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/random.h"
 #include "model/forward_visitor.h"
@@ -110,15 +111,28 @@ Dropout TransformerBlock::dropout_at(Site site, std::int64_t pass, const RunMode
             .step = mode.step};
 }
 
+// Encodings may turn x where it stands; a visitor sees what it was before as well.
+TransformerBlock::Rotated TransformerBlock::rotate(Tape& tape, Var x, std::int64_t columns, Tensor positions,
+                                                   const ModelInput& input, const RunMode& mode) const {
+    tape.enter(Phase::position_encoding);
+    Var before = x;
+    if (mode.visitor != nullptr) {
+        const Tensor copy = tape.allocate(x.shape(), x.value().dtype);
+        std::memcpy(copy.data, x.value().data, static_cast<std::size_t>(copy.bytes()));
+        before = tape.constant(copy);
+    }
+    Var rotated = x;
+    for (const auto& encoding : encodings_) rotated = encoding->rotate(tape, rotated, columns, positions, input);
+    return {rotated, rotated == x ? x : before};
+}
+
 Var TransformerBlock::self_attend(Tape& tape, Var x, const ModelInput& input, const RunMode& mode) const {
     const std::int64_t hidden = settings_.hidden;
     tape.enter(Phase::query_key_value);
     const Var projected = linear(tape, x, tape.parameter(joint_weight_), joint_bias(tape));
-    tape.enter(Phase::position_encoding);
-    Var qkv = projected;
-    for (const auto& encoding : encodings_) qkv = encoding->rotate(tape, qkv, 2 * hidden, input.rows.positions, input);
+    const auto [qkv, unrotated] = rotate(tape, projected, 2 * hidden, input.rows.positions, input, mode);
     const BlockRows query = {.x = x, .rows = input.rows, .dropout_rows = input.dropout_rows};
-    const Projections projections = {{qkv, 0}, {qkv, hidden}, {qkv, 2 * hidden}, {projected, 0}, {projected, hidden}};
+    const Projections projections = {{qkv, 0}, {qkv, hidden}, {qkv, 2 * hidden}, {unrotated, 0}, {unrotated, hidden}};
     return finish(tape, attend(tape, projections, query, input, 0, mode), query, 0, mode);
 }
 
@@ -128,13 +142,9 @@ Var TransformerBlock::attend_to(Tape& tape, const BlockRows& query, Var source, 
     tape.enter(Phase::query_key_value);
     const Var projected_q = linear(tape, query.x, tape.parameter(query_weight_), tape.parameter(*query_bias_));
     const Var projected_k = linear(tape, source, tape.parameter(key_value_weight_), key_value_bias(tape));
-    tape.enter(Phase::position_encoding);
-    Var q = projected_q, key_value = projected_k;
-    for (const auto& encoding : encodings_) {
-        q = encoding->rotate(tape, q, hidden, query.rows.positions, input);
-        key_value = encoding->rotate(tape, key_value, hidden, input.rows.positions, input);
-    }
-    const Projections projections = {{q, 0}, {key_value, 0}, {key_value, hidden}, {projected_q, 0}, {projected_k, 0}};
+    const auto [q, unrotated_q] = rotate(tape, projected_q, hidden, query.rows.positions, input, mode);
+    const auto [key_value, unrotated_k] = rotate(tape, projected_k, hidden, input.rows.positions, input, mode);
+    const Projections projections = {{q, 0}, {key_value, 0}, {key_value, hidden}, {unrotated_q, 0}, {unrotated_k, 0}};
     return finish(tape, attend(tape, projections, query, input, pass, mode), query, pass, mode);
 }
 

@@ -55,8 +55,13 @@ private:
     Var key_value_bias(Tape& tape) const;
     // What attention reads; queries and keys also as they were before the encodings rotated them.
     struct Projections {
-        HeadColumns q, k, value, unrotated_q, unrotated_k;
+        HeadColumns q, k, value, unrotated_q, unrotated_k;  // the last two only for visitors
     };
+    struct Rotated {
+        Var x, before;  // before: the same where nothing rotates
+    };
+    Rotated rotate(Tape& tape, Var x, std::int64_t columns, Tensor positions, const ModelInput& input,
+                   const RunMode& mode) const;
     Var attend(Tape& tape, const Projections& projections, const BlockRows& query, const ModelInput& input,
                std::int64_t pass, const RunMode& mode) const;
     Var finish(Tape& tape, Var context, const BlockRows& query, std::int64_t pass, const RunMode& mode) const;

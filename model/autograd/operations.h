@@ -98,7 +98,7 @@ struct FlowVariables {
 /// The first `points` points of a flow: start [C] -> [points, C].
 Var flow(Tape& tape, Var start, const FlowVariables& network, const FlowSteps& steps, std::int64_t points);
 
-/// By how much rotary() turns each pair of channels at each position.
+/// By how much rotary_in_place() turns each pair of channels at each position.
 struct RotaryAngles {
     Tensor positions;       // int32 [rows]
     Tensor cosines, sines;  // [longest, pairs]
@@ -106,8 +106,9 @@ struct RotaryAngles {
     bool interleaved = false;
 };
 
-/// x with its first `columns` turned, heads of head_dim each: [rows, C] (kernels/rotary.h).
-Var rotary(Tape& tape, Var x, std::int64_t columns, const RotaryAngles& angles);
+/// x with its first `columns` turned, heads of head_dim each: [rows, C] (kernels/rotary.h). It takes the place of x's value and gradient, so x is a
+/// product for this alone.
+Var rotary_in_place(Tape& tape, Var x, std::int64_t columns, const RotaryAngles& angles);
 
 /// scale * a[a_rows[n]] . b[b_rows[n]] for each head: [heads, n] from a, b [entries, heads * head_dim] and row numbers int32 [n].
 Var row_products(Tape& tape, Var a, Tensor a_rows, Var b, Tensor b_rows, std::int64_t heads, double scale);

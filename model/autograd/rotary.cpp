@@ -6,28 +6,26 @@
 
 namespace locus {
 
-Var rotary(Tape& tape, Var x, std::int64_t columns, const RotaryAngles& angles) {
-    const Tensor value = tape.allocate(x.shape(), x.value().dtype);
-    Rotary forward = {.x = x.value(),
-                      .positions = angles.positions,
-                      .cosines = angles.cosines,
-                      .sines = angles.sines,
-                      .columns = columns,
-                      .head_dim = angles.head_dim,
-                      .interleaved = angles.interleaved,
-                      .y = value};
-    rotary(forward);
-    const Var y = tape.variable(value);
-    tape.record({.forward = moves(x, y), .backward = moves(y, x)}, [&tape, x, y, forward] {
+Var rotary_in_place(Tape& tape, Var x, std::int64_t columns, const RotaryAngles& angles) {
+    const Rotary turn = {.x = x.value(),
+                         .positions = angles.positions,
+                         .cosines = angles.cosines,
+                         .sines = angles.sines,
+                         .columns = columns,
+                         .head_dim = angles.head_dim,
+                         .interleaved = angles.interleaved};
+    rotary(turn);
+    const Var y = tape.variable(x.value());
+    const std::int64_t turned = x.shape()[0] * columns * size_of(x.value().dtype);
+    const Cost cost = {.bytes = 2 * static_cast<double>(turned)};
+    tape.record({.forward = cost, .backward = cost}, [&tape, x, y, turn] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy || !tape.needs_gradient(x)) return;
-        const GradientTarget dx = tape.gradient_target(x);
-        Rotary backward = forward;
-        backward.x = dy;
-        backward.y = dx.tensor;
-        backward.inverse = true;
-        backward.accumulate = dx.accumulate;
-        rotary(backward);
+        Rotary back = turn;
+        back.x = dy;
+        back.inverse = true;
+        rotary(back);
+        Tape::hand_over_gradient(y, x);
     });
     return y;
 }

@@ -54,7 +54,8 @@ public:
     /// The batch with the positions that all hooks and all attentions of this step are to see.
     virtual ModelInput renumber(Tape& tape, const ModelInput& input, const RunMode& mode) const;
     virtual Var embed(Tape& tape, Var x, const ModelInput& input) const;
-    /// `columns`: how many of x's first columns are heads of queries or keys; `positions` of its rows, int32 [rows].
+    /// `columns`: how many of x's first columns are heads of queries or keys; `positions` of its rows, int32 [rows]. x is for this alone: its memory may
+    /// be used for what is returned.
     virtual Var rotate(Tape& tape, Var x, std::int64_t columns, Tensor positions, const ModelInput& input) const;
     virtual void relate(Tape& tape, const LayerContext& layer, const ModelInput& input, AttentionScore& score) const;
     /// `positions` of x's rows, int32 [rows].

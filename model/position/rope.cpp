@@ -47,7 +47,7 @@ public:
         } else {
             fill<float>(cosines, sines);
         }
-        return rotary(tape, x, columns, {positions, cosines, sines, options_.head_dim, options_.interleaved});
+        return rotary_in_place(tape, x, columns, {positions, cosines, sines, options_.head_dim, options_.interleaved});
     }
 
 private:
