@@ -109,12 +109,12 @@ void forward_tile(const Pass<T>& pass, const Place& place, const ForwardMemory<T
     softmax_tile(pass, place, memory, s);
     const Rows<T> out{memory.out, width};
     const Tile<const T> p{s, TileShape<T>::stride, 1};
-    product<true>(place.q_count, width, place.k_count, Elements<T>{s, TileShape<T>::stride, 1},
+    product<true>(pass.on_tiles, place.q_count, width, place.k_count, Elements<T>{s, TileShape<T>::stride, 1},
                   Rows<const T>{memory.value + place.j0 * width, width}, out);
     if (!pass.terms.value) return;
     if (!place.sequence->banded) return add_pair_values(p, pairs_of(pass, place), pass.terms, out);
     const Band<T> band = pass.bands.value.of(place.head);
-    add_band_rows(p, place.q_count, place.k_count, width, band, band.first(place.distance()), out);
+    add_band_rows(pass.on_tiles, p, place.q_count, place.k_count, width, band, band.first(place.distance()), out);
 }
 
 /// out = O / sum and log_sum_exp of a tile of queries; 0 and minus infinity without a visible key.
@@ -334,6 +334,21 @@ void add_sums_by_distance(const Pass<T>& pass, const Place& place, const Backwar
     }
 }
 
+/// dS with the keys first, because tile registers want a tile's rows or columns contiguous even askew; zeros around it.
+template <class T>
+Tile<const T> transposed_copy(const Place& place, const BackwardMemory<T>& memory) {
+    using Shape = TileShape<T>;
+    constexpr int64_t stride = Shape::transposed_stride;
+    T* const to = memory.other + Shape::transposed_first;
+    transpose<false>(place.q_count, place.k_count, Rows<const T>{memory.ds + Shape::first, Shape::stride},
+                     Rows<T>{to, stride});
+    for (int64_t j = 0; j < place.k_count; ++j) {
+        std::fill_n(to + j * stride - Shape::left, Shape::left, T{0});
+        std::fill(to + j * stride + place.q_count, to + (j + 1) * stride - Shape::left, T{0});
+    }
+    return {to, stride, 1};
+}
+
 /// The bands' share of dq, dk and of the gradients of the terms.
 template <class T>
 void backward_bands(const Pass<T>& pass, const Place& place, const BackwardMemory<T>& memory, const PairRows<T>& from,
@@ -341,27 +356,29 @@ void backward_bands(const Pass<T>& pass, const Place& place, const BackwardMemor
     using Shape = TileShape<T>;
     const int64_t width = pass.terms.width, r = place.distance(), q_count = place.q_count, k_count = place.k_count;
     const int64_t distances = q_count + k_count - 1;
+    const bool on_tiles = pass.on_tiles;
     const Tile<const T> p{memory.s + Shape::first, Shape::stride, 1}, ds{memory.ds + Shape::first, Shape::stride, 1};
     const Rows<T> g{memory.band, width};
     const Rows<const T> summed{memory.band, width};
     if (const Band<T> key = pass.bands.key.of(place.head)) {
-        add_band_rows(ds, q_count, k_count, width, key, key.first(r), dq);
+        add_band_rows(on_tiles, ds, q_count, k_count, width, key, key.first(r), dq);
         if (sums.key != nullptr) {
-            band_gradient(ds, q_count, k_count, width, from.q, g);
+            band_gradient(on_tiles, ds, q_count, k_count, width, from.q, g);
             add_band_to_table(sums.key, sums.key_first, pass.terms.key, summed, distances, r + q_count - 1, -1, T{1},
                               width);
         }
     }
     if (const Band<T> query = pass.bands.query.of(place.head)) {
-        add_band_rows(ds.transposed(), k_count, q_count, width, query, query.first(r), dk);
+        const Tile<const T> keys_first = on_tiles ? transposed_copy(place, memory) : ds.transposed();
+        add_band_rows(on_tiles, keys_first, k_count, q_count, width, query, query.first(r), dk);
         if (sums.query != nullptr) {
-            band_gradient(ds.transposed(), k_count, q_count, width, from.k, g);
+            band_gradient(on_tiles, keys_first, k_count, q_count, width, from.k, g);
             add_band_to_table(sums.query, sums.query_first, pass.terms.query, summed, distances, r - (k_count - 1), 1,
                               pass.terms.scale, width);
         }
     }
     if (sums.value != nullptr) {
-        band_gradient(p, q_count, k_count, width, from.dout, g);
+        band_gradient(on_tiles, p, q_count, k_count, width, from.dout, g);
         add_band_to_table(sums.value, sums.value_first, pass.terms.value, summed, distances, r + q_count - 1, -1, T{1},
                           width);
     }
@@ -392,12 +409,12 @@ void probability_gradients(const Pass<T>& pass, const Place& place, const Backwa
                                 {memory.q_position + place.i0 * width, width},
                                 {memory.k + place.j0 * content_width, content_width},
                                 {memory.k_transposed + place.j0 * pass.terms.content_dim, k_tile}});
-    product<false>(place.q_count, place.k_count, head_dim, Elements<T>{dout.data, width, 1},
+    product<false>(pass.on_tiles, place.q_count, place.k_count, head_dim, Elements<T>{dout.data, width, 1},
                    Rows<const T>{memory.value_transposed + place.j0 * head_dim, k_tile}, Rows<T>{ds, Shape::stride});
     if (pass.terms.value && place.sequence->banded) {
         const Band<T> band = pass.bands.value.of(place.head);
-        band_scores<true>(Tile<T>{ds, Shape::stride, 1}, place.q_count, place.k_count, head_dim, dout, band,
-                          band.first(place.distance()));
+        band_scores<true>(pass.on_tiles, Tile<T>{ds, Shape::stride, 1}, place.q_count, place.k_count, head_dim, dout,
+                          band, band.first(place.distance()));
     } else if (pass.terms.value) {
         add_pair_value_scores(Tile<T>{ds, Shape::stride, 1}, pairs_of(pass, place), pass.terms, dout);
     }
@@ -429,10 +446,10 @@ void backward_tile(const Pass<T>& pass, const Place& place, const BackwardMemory
     const Rows<const T> q{memory.q_content + q_at, content_width}, k{memory.k + k_at, content_width},
         dout{memory.dout + place.i0 * width, width};
     const Rows<T> dq{memory.dq + q_at, content_width}, dk{memory.dk + k_at, content_width};
-    product<true>(place.k_count, width, place.q_count, Elements<T>{p, 1, Shape::stride}, dout,
+    product<true>(pass.on_tiles, place.k_count, width, place.q_count, Elements<T>{p, 1, Shape::stride}, dout,
                   Rows<T>{memory.dvalue + place.j0 * width, width});
-    product<true>(place.k_count, content_width, place.q_count, Elements<T>{ds, 1, Shape::stride}, q, dk);
-    product<true>(place.q_count, content_width, place.k_count, Elements<T>{ds, Shape::stride, 1}, k, dq);
+    product<true>(pass.on_tiles, place.k_count, content_width, place.q_count, Elements<T>{ds, 1, Shape::stride}, q, dk);
+    product<true>(pass.on_tiles, place.q_count, content_width, place.k_count, Elements<T>{ds, Shape::stride, 1}, k, dq);
     if (sums.content != nullptr) add_content_bias_gradient(pass, place, memory, k, sums.content);
     if (!pass.terms.by_distance()) return;
     const PairRows<T> from{{memory.q_position + place.i0 * width, width}, dout, k};

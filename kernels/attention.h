@@ -87,7 +87,9 @@ struct AttentionForward {
     Dropout dropout = {};           // on P; counter (key row in sequence / 8, q row, sequence * heads + head, step)
     DropoutRows dropout_rows = {};  // of the query rows
     Tensor out, log_sum_exp;        // out
-    Arena* arena = nullptr;         // scratch
+    bool bfloat16 =
+        false;  // float32: the operands of products are rounded where Isa::amx has tile registers for that; softmax and sums are not
+    Arena* arena = nullptr;  // scratch
 };
 void attention_forward(const AttentionForward& args);
 
@@ -107,6 +109,7 @@ struct AttentionBackward {
     Tensor dq, dk, dvalue;    // out
     bool accumulate = false;  // add to dq, dk, dvalue instead of overwriting them
     AttentionTermGradients dterms = {};
+    bool bfloat16 = false;
     Arena* arena = nullptr;  // scratch
 };
 void attention_backward(const AttentionBackward& args);

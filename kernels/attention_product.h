@@ -7,11 +7,17 @@
 //   same. B and C are read and written in vectors along n; the stride of their rows is free, and need not be aligned.
 //   A block of block_rows x (up to 3 vectors) of C stays in registers while k runs.
 //
+//   With bfloat16 operands, where the processor has tile registers, the same products are made there (matmul_amx.h). Their packing costs more
+//   than their arithmetic, and both together half of what multiply-adds take.
+//
 // padding  M is rounded up to block_rows and N to whole vectors: A, B and C must have that much room
 // cost     2 M N K flop; per k a block reads 3 vectors of B and block_rows elements of A for 3 block_rows multiply-adds
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+
+#include "kernels/matmul_amx.h"
 
 #if defined(__clang__)
 #define LOCUS_UNROLL _Pragma("clang loop unroll(full)")
@@ -33,6 +39,10 @@ constexpr int block_rows = 4;  // 12 sums, 3 of B and one of A in 16 registers
 constexpr int vector_bytes = 16;
 constexpr int block_rows = 4;
 #endif
+
+constexpr int tile_block_rows = 32;  // what one pair of tiles holds
+constexpr int most_block_rows =
+    vector_bytes == 64 ? tile_block_rows : block_rows;  // tiles come with vectors of 64 bytes
 
 template <class T>
 struct VectorOf {
@@ -91,7 +101,11 @@ inline void product_in_registers(int64_t K, Elements<T> a, const T* b, int64_t b
 }
 
 template <bool add, class T>
-inline void product(int64_t M, int64_t N, int64_t K, Elements<T> a, Rows<const T> b, Rows<T> c) {
+inline void product(bool on_tiles, int64_t M, int64_t N, int64_t K, Elements<T> a, Rows<const T> b, Rows<T> c) {
+    if constexpr (std::is_same_v<T, float>) {
+        if (on_tiles)
+            return tile_product({M, N, K, a.data, a.row, a.column, b.data, b.stride, 1, c.data, c.stride, add});
+    }
     constexpr int64_t width = VectorOf<T>::width;
     int64_t left = (N + width - 1) / width;
     while (left > 0) {

@@ -1,14 +1,15 @@
 #pragma once
 // A tile of queries x keys of one head: where it lies, what its operands are, and its scores. Shared by forward and backward.
 //
-//   tile memory   block_rows spare rows above and below, and spare columns left and right, because blocks of rows and whole vectors look
-//                 past the ends (attention_band.h). They hold zeros whenever the tile is read.
+//   tile memory   block_rows spare rows above and below, and most_block_rows spare columns left and right and a vector more, because blocks of rows
+//                 and whole vectors look past the ends (attention_band.h). They hold zeros whenever the tile is read.
 
 #include <type_traits>
 #include <vector>
 
 #include "kernels/attention_check.h"
 #include "kernels/attention_pairs.h"
+#include "kernels/isa.h"
 
 namespace locus::LOCUS_TARGET {
 
@@ -17,8 +18,8 @@ constexpr int64_t k_tile = dropout_chunk;  // 128: a row of a tile is one call o
 
 template <class T>
 struct TileShape {
-    static constexpr int64_t left = round_up(block_rows, VectorOf<T>::width);
-    static constexpr int64_t right = round_up(block_rows + VectorOf<T>::width, VectorOf<T>::width);
+    static constexpr int64_t left = round_up(most_block_rows, VectorOf<T>::width);
+    static constexpr int64_t right = round_up(most_block_rows + VectorOf<T>::width, VectorOf<T>::width);
     static constexpr int64_t stride = left + k_tile + right;
     static constexpr int64_t count = (q_tile + int64_t{2} * block_rows) * stride;
     static constexpr int64_t first = block_rows * stride + left;  // element (0, 0)
@@ -26,7 +27,7 @@ struct TileShape {
     static constexpr int64_t transposed_count = (k_tile + int64_t{2} * block_rows) * transposed_stride;
     static constexpr int64_t transposed_first = block_rows * transposed_stride + left;
 };
-static_assert(DistanceRange::margin >= int64_t{2} * block_rows + VectorOf<float>::width);
+static_assert(DistanceRange::margin >= most_block_rows + int64_t{2} * VectorOf<float>::width);
 
 /// The rows of one sequence.
 struct Sequence {
@@ -55,6 +56,7 @@ struct Pass {
     SpreadTerms<T> bands;
     std::vector<Sequence> sequences;
     const std::int32_t *q_positions = nullptr, *k_positions = nullptr;
+    bool on_tiles;  // products in bfloat16, on tile registers
     bool drops;
     DropoutRule dropout;
     const std::int32_t *dropout_sequence = nullptr, *dropout_row = nullptr;
@@ -63,6 +65,7 @@ struct Pass {
     Pass(const char* op, const Args& args)
         : heads(args.q.shape[1]),
           terms(args.terms, args.q.shape[2]),
+          on_tiles(args.bfloat16 && std::is_same_v<T, float> && isa() == Isa::amx),
           drops(static_cast<bool>(args.dropout)),
           dropout(dropout_rule(op, args.dropout)) {
         if (uses_positions(args.terms)) {
@@ -251,7 +254,7 @@ void score_tile(T* s, T* other, const Pass<T>& pass, const Place& place, const S
     using Shape = TileShape<T>;
     const int64_t head_dim = pass.terms.head_dim, head = place.head;
     const Tile<T> tile{s, Shape::stride, 1};
-    product<false>(place.q_count, place.k_count, pass.terms.content_dim,
+    product<false>(pass.on_tiles, place.q_count, place.k_count, pass.terms.content_dim,
                    Elements<T>{from.q_content.data, from.q_content.stride, 1}, from.k_transposed,
                    Rows<T>{s, Shape::stride});
     if (!place.sequence->banded)
@@ -261,10 +264,12 @@ void score_tile(T* s, T* other, const Pass<T>& pass, const Place& place, const S
         for (int64_t i = 0; i < place.q_count; ++i)
             add_scaled(s + i * Shape::stride, T{1}, pass.bands.bias_of(head, r + i), place.k_count);
     if (const Band<T> key = pass.bands.key.of(head))
-        band_scores<true>(tile, place.q_count, place.k_count, head_dim, from.q_position, key, key.first(r));
+        band_scores<true>(pass.on_tiles, tile, place.q_count, place.k_count, head_dim, from.q_position, key,
+                          key.first(r));
     if (const Band<T> query = pass.bands.query.of(head)) {
         const Tile<T> keys_first{other, Shape::transposed_stride, 1};
-        band_scores<false>(keys_first, place.k_count, place.q_count, head_dim, from.k, query, query.first(r));
+        band_scores<false>(pass.on_tiles, keys_first, place.k_count, place.q_count, head_dim, from.k, query,
+                           query.first(r));
         transpose<true>(place.k_count, place.q_count, Rows<const T>{other, Shape::transposed_stride},
                         Rows<T>{s, Shape::stride});
     }

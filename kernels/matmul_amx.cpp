@@ -314,9 +314,8 @@ struct Product {
     }
 };
 
-/// Grows and is kept: a training step asks for the same sizes again and again.
-char* scratch(int64_t bytes) {
-    static Buffer buffer;
+/// Scratch memory grows and is kept: a training step asks for the same sizes again and again.
+char* grown(Buffer& buffer, int64_t bytes) {
     if (static_cast<int64_t>(buffer.bytes()) < bytes) {
         buffer = Buffer();
         buffer = Buffer(static_cast<std::size_t>(bytes));
@@ -350,7 +349,8 @@ template <int parts>
 void multiply(const Product& product) {
     const Plan plan(product, parts);
     const int64_t panel_bytes = plan.panel_bytes, step_bytes = parts * 2 * tile_bytes;
-    char* const packed_still = scratch((plan.still.panels() + omp_get_max_threads() * plan.block) * panel_bytes);
+    static Buffer scratch;
+    char* const packed_still = grown(scratch, (plan.still.panels() + omp_get_max_threads() * plan.block) * panel_bytes);
     char* const packed_moving = packed_still + plan.still.panels() * panel_bytes;
     for (int64_t k = 0; k < product.depth; k += plan.chunk) {
         const int64_t count = std::min(plan.chunk, product.depth - k);
@@ -383,7 +383,32 @@ void multiply(const Product& product) {
     }
 }
 
+/// The operand whose element (o, k) stands at data[o * o_stride + k * k_stride].
+Operand operand(const float* data, int64_t o_stride, int64_t k_stride, int64_t extent, bool is_b) {
+    LOCUS_CHECK(o_stride == 1 || k_stride == 1, "tile_product", "rows or columns must be contiguous");
+    return {data, k_stride == 1 ? o_stride : k_stride, extent, k_stride == 1, is_b};
+}
+
 }  // namespace
+
+void tile_product(const TileProduct& args) {
+    static thread_local Buffer scratch_of_thread;
+    const Product product = {operand(args.a, args.a_row, args.a_column, args.m, false),
+                             operand(args.b, args.b_column, args.b_row, args.n, true),
+                             args.c,
+                             args.c_row,
+                             nullptr,
+                             args.add,
+                             args.k};
+    const int64_t step_bytes = 2 * tile_bytes, panel_bytes = ceil_div(args.k, step) * step_bytes;
+    char* const packed_a = grown(scratch_of_thread, (product.a.panels() + product.b.panels()) * panel_bytes);
+    const Packed a = {packed_a, panel_bytes, step_bytes};
+    const Packed b = {packed_a + product.a.panels() * panel_bytes, panel_bytes, step_bytes};
+    const TileRegisters registers;
+    pack<1>(product.a, 0, product.a.panels(), 0, args.k, a);
+    pack<1>(product.b, 0, product.b.panels(), 0, args.k, b);
+    product.rows_times_columns<1>(a, 0, product.a.panels(), b, 0, product.b.panels(), 0, args.k);
+}
 
 void matmul_amx(const Matmul& args) {
     const bool bias_too = args.accumulate && args.bias;
@@ -414,6 +439,7 @@ namespace locus {
 
 // The compiler or the processor family has no tiles; isa() never says so then.
 void matmul_amx(const Matmul&) { throw std::logic_error("[matmul_amx] compiled without AMX"); }
+void tile_product(const TileProduct&) { throw std::logic_error("[tile_product] compiled without AMX"); }
 
 }  // namespace locus
 #endif

@@ -173,6 +173,7 @@ Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::
                                 .dropout_rows = dropout_rows,
                                 .out = out.reshape({rows, heads, head_dim}),
                                 .log_sum_exp = log_sum_exp,
+                                .bfloat16 = tape.bfloat16_products(),
                                 .arena = &tape.arena()};
     attention_forward(forward);
     if (computed != nullptr) *computed = forward;
@@ -201,6 +202,7 @@ Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::
                             .dvalue = target(value),
                             .accumulate = !overwrite,
                             .dterms = term_gradients(tape, score, shape),
+                            .bfloat16 = forward.bfloat16,
                             .arena = &tape.arena()});
     });
     return y;

@@ -1,4 +1,4 @@
-// Attention, 4 heads of 64 numbers, 4096 rows, dropout 0.1, float32: sequences of 128 and 512 rows, without tables and with DeBERTa's.
+// Attention, 4 heads of 64 numbers, 4096 rows, dropout 0.1, float32 and bfloat16: sequences of 128 and 512 rows, without tables and with DeBERTa's.
 // GFLOP/s counts the products of the score, the output and their gradients (2 forward, 5 backward, and for each table 1 forward and
 // 3 backward; scores computed again included), not what tiles and bands compute beyond them.
 
@@ -38,19 +38,21 @@ void report(benchmark::State& state, double flops) {
 
 void attention_forward_pass(benchmark::State& state) {
     test::AttentionProblem<float> problem(setup_of(state));
+    problem.forward.bfloat16 = state.range(2) != 0;
     for (auto _ : state) attention_forward(problem.forward);
     report(state, product_flops(state) * static_cast<double>(2 + state.range(1)));
 }
 
 void attention_backward_pass(benchmark::State& state) {
     test::AttentionProblem<float> problem(setup_of(state));
+    problem.forward.bfloat16 = problem.backward.bfloat16 = state.range(2) != 0;
     attention_forward(problem.forward);
     for (auto _ : state) attention_backward(problem.backward);
     report(state, product_flops(state) * static_cast<double>(5 + 3 * state.range(1)));
 }
 
 void lengths_and_tables(benchmark::internal::Benchmark* benchmark) {
-    benchmark->ArgNames({"length", "tables"})->ArgsProduct({{128, 512}, {0, 1, 2}});
+    benchmark->ArgNames({"length", "tables", "bfloat16"})->ArgsProduct({{128, 512}, {0, 1, 2}, {0, 1}});
     benchmark->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 BENCHMARK(attention_forward_pass)->Apply(lengths_and_tables);

@@ -97,11 +97,12 @@ std::vector<AttentionSetup> setups() {
 
 /// Both passes of the fused kernel in T against the textbook.
 template <class T>
-void compare_with_textbook(const AttentionSetup& setup, double tolerance) {
+void compare_with_textbook(const AttentionSetup& setup, double tolerance, bool bfloat16 = false) {
     AttentionProblem<double> expected(setup);
     attention_reference_forward(expected.forward);
     attention_reference_backward(expected.backward);
     AttentionProblem<T> got(setup);
+    got.forward.bfloat16 = got.backward.bfloat16 = bfloat16;
     attention_forward(got.forward);
     attention_backward(got.backward);
     EXPECT_TRUE(test::close("out", got.forward.out, expected.forward.out, tolerance, tolerance));
@@ -118,18 +119,23 @@ class Attention : public ::testing::TestWithParam<AttentionSetup> {};
 
 TEST_P(Attention, EqualsTheTextbookInFloat64) { compare_with_textbook<double>(GetParam(), 1e-10); }
 TEST_P(Attention, EqualsTheTextbookInFloat32) { compare_with_textbook<float>(GetParam(), 1e-5); }
+TEST_P(Attention, EqualsTheTextbookInBfloat16) { compare_with_textbook<float>(GetParam(), 6e-2, true); }
 
 TEST_P(Attention, GivesTheSameBitsForAnyNumberOfThreads) {
-    std::vector<std::vector<double>> first;
-    for (const int threads : {1, 2, 3}) {
-        const test::Threads limit(threads);
-        AttentionProblem<float> problem(GetParam());
-        attention_forward(problem.forward);
-        attention_backward(problem.backward);
-        std::vector<std::vector<double>> bits = {elements(problem.forward.out), elements(problem.forward.log_sum_exp)};
-        for (const auto& one : problem.differentiable()) bits.push_back(elements(one.second.second));
-        if (first.empty()) first = bits;
-        EXPECT_TRUE(bits == first) << threads << " threads";
+    for (const bool bfloat16 : {false, true}) {
+        std::vector<std::vector<double>> first;
+        for (const int threads : {1, 2, 3}) {
+            const test::Threads limit(threads);
+            AttentionProblem<float> problem(GetParam());
+            problem.forward.bfloat16 = problem.backward.bfloat16 = bfloat16;
+            attention_forward(problem.forward);
+            attention_backward(problem.backward);
+            std::vector<std::vector<double>> bits = {elements(problem.forward.out),
+                                                     elements(problem.forward.log_sum_exp)};
+            for (const auto& one : problem.differentiable()) bits.push_back(elements(one.second.second));
+            if (first.empty()) first = bits;
+            EXPECT_TRUE(bits == first) << threads << " threads";
+        }
     }
 }
 
