@@ -55,6 +55,11 @@ void multiply_nothing(const Matmul& args) {
 
 }  // namespace
 
+const char* multiplier_of(DType dtype) {
+    if (dtype == DType::float64) return "own kernel";
+    return isa() == Isa::amx ? "own kernel on tile registers" : "oneDNN";
+}
+
 void matmul(const Matmul& args) {
     check(args);
     if (args.a.dtype == DType::float64) return matmul_float64(args);

@@ -25,6 +25,9 @@ struct Matmul {
 };
 void matmul(const Matmul& args);
 
+/// Who multiplies such tensors on this processor, for a log: "oneDNN", "own kernel on tile registers", "own kernel".
+const char* multiplier_of(DType dtype);
+
 /// Own float64 product; called by matmul() for that dtype. No library behind it.
 void matmul_float64(const Matmul& args);
 

@@ -36,7 +36,7 @@ namespace locus {
 class MaskedLanguageModel {
 public:
     /// Declares and allocates the parameters, all zero. `arithmetic` float32 or float64; bfloat16 keeps everything in float32 but
-    /// rounds the operands of the linear layers' matrix products. Throws ModelError when the settings contradict each other.
+    /// rounds the operands of the matrix products (architecture.md). Throws ModelError when the settings contradict each other.
     MaskedLanguageModel(const ModelSettings& settings, DType arithmetic);
 
     const ModelSettings& settings() const { return settings_; }

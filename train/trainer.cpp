@@ -12,6 +12,7 @@
 #include "data/probes/probe_batches.h"
 #include "data/unigram_entropy.h"
 #include "kernels/isa.h"
+#include "kernels/matmul.h"
 #include "model/cost.h"
 #include "train/atomic_file.h"
 #include "train/checkpoint.h"
@@ -113,7 +114,7 @@ void report_start(const Settings& settings, const PreparedData& data, const Mask
     const MemoryEstimate memory = training_memory(shape, train.batch_size, length, masked_share);
     log_line(fmt::format("processor: {}, {}, {} threads", processor_name(), name_of(isa()), omp_get_max_threads()));
     log_line(fmt::format("kernels: matrix products by {}, all else own kernels for {}; {}",
-                         model.parameters().dtype() == DType::float64 ? "own kernels" : "oneDNN", name_of(isa()),
+                         multiplier_of(model.parameters().dtype()), name_of(isa()),
                          describe_precision(settings.run.precision)));
     log_line(
         fmt::format("model: {}, {} layers, hidden {}, vocabulary {}: {} parameters; {:.1f} MFLOP per token of training",
