@@ -1,6 +1,8 @@
 // locus bench: the speed of training steps and where their time goes, beside the peak of the processor and the rate of its memory in the same seconds. On
 // shared machines all of them swing together; their ratios do not.
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <optional>
 #include <vector>
@@ -117,6 +119,13 @@ StepPhases difference(const StepPhases& after, const StepPhases& before) {
     return {after.forward - before.forward, after.backward - before.backward, after.optimizer - before.optimizer};
 }
 
+/// Bytes, so far.
+std::int64_t largest_resident_set() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return std::int64_t{1024} * usage.ru_maxrss;
+}
+
 StepTime time_step(TrainingStep& training, std::int64_t step, const std::vector<TokenBatch>& batches) {
     StepTime time;
     const double peak_before = measure_peak();
@@ -130,7 +139,6 @@ StepTime time_step(TrainingStep& training, std::int64_t step, const std::vector<
     time.clocked.work = clock.work();
     time.phases = difference(training.phases(), before);
     time.clocked.peak_gflops = (peak_before + measure_peak()) / 2;
-    time.clocked.copy_gigabytes = measure_copy();
     return time;
 }
 
@@ -141,7 +149,8 @@ struct Summary {
     std::int64_t steps = 0, parameters = 0, tokens = 0;
     double seconds = 0, tokens_per_second = 0, gflops = 0, peak_gflops = 0, share_of_peak = 0, copy_gigabytes = 0;
     StepPhases phases;
-    std::size_t activation_bytes = 0;  // the most that the arena of a step has held
+    std::size_t activation_bytes = 0;    // the most that the arena of a step has held
+    std::int64_t peak_memory_bytes = 0;  // largest resident set of the process, without what measuring takes
     std::vector<PhaseRow> rows;
 };
 
@@ -199,6 +208,7 @@ void print_json(const Summary& summary) {
         {"backward_seconds", summary.phases.backward},
         {"optimizer_seconds", summary.phases.optimizer},
         {"activation_bytes", summary.activation_bytes},
+        {"peak_memory_bytes", summary.peak_memory_bytes},
         {"copy_gigabytes_per_second", summary.copy_gigabytes},
         {"copy_bytes", copied_bytes()},
         {"phases", nlohmann::ordered_json::array()},
@@ -225,6 +235,8 @@ void print_text(const Summary& summary) {
         summary.peak_gflops, 100 * summary.share_of_peak);
     fmt::print("activations        {:.1f} MiB at most: values, gradients, scratch of a step\n",
                static_cast<double>(summary.activation_bytes) / 0x1p20);
+    fmt::print("process            {:.1f} MiB resident at most\n",
+               static_cast<double>(summary.peak_memory_bytes) / 0x1p20);
     fmt::print("memory             {:.1f} GB/s copying {:.0f} MB in the same seconds, bytes read and written\n",
                summary.copy_gigabytes, 1e-6 * static_cast<double>(copied_bytes()));
     fmt::print(
@@ -254,12 +266,15 @@ int run_bench(const BenchCommand& command) {
     TrainingStep training(settings, model, optimizer);
     std::vector<StepTime> times;
     double tokens = 0, flops = 0;
+    std::int64_t peak_memory = 0;
     for (std::int64_t step = 1; step <= command.warmup + command.steps; ++step) {
         const std::vector<TokenBatch> batches = source.micro_batches(step, settings.model.vocab_size);
         const StepTime time = time_step(training, step, batches);
         ProgressLine::show_activity("step", step, command.warmup + command.steps);
         if (step <= command.warmup) continue;
         times.push_back(time);
+        if (times.size() == 1) peak_memory = largest_resident_set();  // before memory is taken for copying
+        times.back().clocked.copy_gigabytes = measure_copy();
         for (const TokenBatch& batch : batches) tokens += static_cast<double>(batch.rows());
         flops += step_flops(settings.model, batches, settings.data.sequence_length);
     }
@@ -273,6 +288,7 @@ int run_bench(const BenchCommand& command) {
     summary.parameters = model.parameters().count();
     summary.tokens = static_cast<std::int64_t>(tokens / steps);
     summary.activation_bytes = training.arena().peak();
+    summary.peak_memory_bytes = peak_memory;
     command.json ? print_json(summary) : print_text(summary);
     return exit_done;
 }

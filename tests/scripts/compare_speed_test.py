@@ -42,6 +42,7 @@ class MeasuredProgramTest(unittest.TestCase):
         self.assertGreater(large["peak_memory_bytes"], 200 * MEBIBYTE)
         self.assertLess(small["peak_memory_bytes"], 100 * MEBIBYTE)
         self.assertEqual(small["a"], 1)
+        self.assertEqual(self.run_python("print('{\"peak_memory_bytes\": 7}')")["peak_memory_bytes"], 7)
 
     def test_failures_say_what_the_program_said(self):
         with self.assertRaisesRegex(measured_program.ProgramError, "code 3: out of luck"):

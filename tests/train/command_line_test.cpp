@@ -168,8 +168,8 @@ TEST_F(CommandLine, BenchReportsSpeedPhasesAndShareOfThePeak) {
     const nlohmann::json figures = nlohmann::json::parse(json.out);
     EXPECT_EQ(figures.at("steps"), 2);
     EXPECT_EQ(figures.at("tokens_per_step"), 128);
-    for (const char* figure :
-         {"tokens_per_second", "gflops", "peak_gflops", "share_of_peak", "forward_seconds", "backward_seconds"}) {
+    for (const char* figure : {"tokens_per_second", "gflops", "peak_gflops", "share_of_peak", "forward_seconds",
+                               "backward_seconds", "peak_memory_bytes"}) {
         EXPECT_GT(figures.at(figure).get<double>(), 0) << figure;
     }
     const ProgramResult recomputed =
