@@ -57,11 +57,11 @@ def compare(size, length, options, folder):
     """(results of locus, results of the peer), one for each round."""
     config = pathlib.Path(folder, f"{size}-{length}.yaml")
     config.write_text(configuration(size, length, options, options.position), encoding="utf-8")
-    locus = [options.locus, "bench", config, "--json"]
+    locus = [options.locus, "bench", config, "--json", "--steps", options.steps]
     peer = [options.python, ROOT / "scripts" / "peer_pytorch.py", size, "--length", str(length), "--batch", str(batch_size(size, length)),
             "--precision", options.precision, "--threads", str(options.threads), "--steps", str(options.steps),
             "--position", options.position]
-    peer += ["--compile"] * options.compile + ["--stock"] * options.stock
+    peer += ["--compile"] * options.compile + ["--stock"] * options.stock + ["--all-rows"] * options.all_rows
     ours, theirs = [], []
     for done in range(options.rounds):
         print(f"{size}, length {length}: round {done + 1} of {options.rounds}", file=sys.stderr)
@@ -82,7 +82,7 @@ def compare_encodings(size, length, options, folder):
         for other in others:
             print(f"{size}, length {length}, {other}: round {done + 1} of {options.rounds}", file=sys.stderr)
             for config, kept in zip((configs[first], configs[other]), results[other]):
-                kept.append(run_json([options.locus, "bench", config, "--json"]))
+                kept.append(run_json([options.locus, "bench", config, "--json", "--steps", options.steps]))
     return results
 
 
@@ -139,8 +139,9 @@ def main():
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--compile", action="store_true", help="torch.compile for the peer")
     parser.add_argument("--stock", action="store_true", help="leave the peer's allocator as it is: slower, and it keeps less memory")
+    parser.add_argument("--all-rows", action="store_true", help="the peer's head on all rows, as libraries have it")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=30, help="steps of the peer in each round")
+    parser.add_argument("--steps", type=int, default=20, help="steps of each program in each round")
     parser.add_argument("--threads", type=int, default=0, help="0: all cores that the process may use")
     parser.add_argument("--output", type=pathlib.Path, help="also write the table into this file")
     options = parser.parse_args()

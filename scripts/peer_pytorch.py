@@ -48,10 +48,20 @@ def restart_tuned():
     os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
-def build_model(size, length, position):
+def build_model(size, length, position, all_rows):
     import torch
     from torch import nn
     from torch.nn import functional as F
+
+    def written_out(q, k, v, dropout):
+        """PyTorch 1.13 has no scaled_dot_product_attention."""
+        score = (q @ k.transpose(-1, -2)) / q.shape[-1] ** 0.5
+        return F.dropout(score.softmax(-1), dropout) @ v
+
+    def library(q, k, v, dropout):
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+
+    plain = library if hasattr(F, "scaled_dot_product_attention") else written_out
 
     class Block(nn.Module):
         def __init__(self, hidden, heads, feed_forward):
@@ -84,7 +94,7 @@ def build_model(size, length, position):
             q, k, v = self.qkv(x).view(batch, length, 3, self.heads, hidden // self.heads).permute(2, 0, 3, 1, 4)
             dropout = DROPOUT if self.training else 0.0
             if table is None:
-                context = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+                context = plain(q, k, v, dropout)
             else:
                 context = self.disentangled(q, k, v, table)
             return self.out(context.transpose(1, 2).reshape(batch, length, hidden))
@@ -113,7 +123,11 @@ def build_model(size, length, position):
             x = F.dropout(self.norm(x), DROPOUT, self.training)
             for block in self.blocks:
                 x = block(x, None if position == "absolute" else self.positions.weight)
-            x = x.reshape(-1, x.shape[-1])[masked_rows]
+            x = x.reshape(-1, x.shape[-1])
+            if all_rows:  # as libraries do it: logits of every row, the loss ignores those without a target
+                targets = torch.full((x.shape[0],), -100).index_copy(0, masked_rows, targets)
+            else:
+                x = x[masked_rows]
             x = self.head_norm(F.gelu(self.transform(x)))
             return F.cross_entropy(F.linear(x, self.words.weight, self.output_bias).float(), targets)
 
@@ -146,7 +160,7 @@ def make_batches(batch, length, count):
 
 def measure(options, size):
     import torch
-    model = build_model(size, options.length, options.position).train()
+    model = build_model(size, options.length, options.position, options.all_rows).train()
     optimizer, kind = make_optimizer(model)
     forward = torch.compile(model) if options.compile else model
     cast = torch.autocast("cpu", torch.bfloat16) if options.precision == "bfloat16" else contextlib.nullcontext()
@@ -189,6 +203,7 @@ def main():
     parser.add_argument("--batch", type=int, help="sequences per step (default: 32 for tiny, 16 for small)")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="bfloat16: autocast, float32 weights")
     parser.add_argument("--compile", action="store_true", help="torch.compile; the warm-up then takes a minute or more")
+    parser.add_argument("--all-rows", action="store_true", help="the head on all rows instead of the masked ones")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--threads", type=int, default=0, help="0: all cores that the process may use")

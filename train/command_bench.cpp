@@ -19,6 +19,7 @@
 #include "train/commands.h"
 #include "train/configuration.h"
 #include "train/error.h"
+#include "train/inference_speed.h"
 #include "train/optimizer.h"
 #include "train/phase_table.h"
 #include "train/plan.h"
@@ -37,6 +38,7 @@ constexpr double peak_seconds = 0.05;  // how long each measurement of a ceiling
 struct StepTime {
     StepPhases phases;
     ClockedStep clocked;
+    InferenceTimes inference;
 
     double seconds() const { return clocked.work.seconds(); }
 };
@@ -152,6 +154,7 @@ struct Summary {
     std::size_t activation_bytes = 0;    // the most that the arena of a step has held
     std::int64_t peak_memory_bytes = 0;  // largest resident set of the process, without what measuring takes
     std::vector<PhaseRow> rows;
+    InferenceTimes inference;  // 0 unless asked for
 };
 
 Summary summarise(const std::vector<StepTime>& times, double tokens, double flops) {
@@ -172,6 +175,9 @@ Summary summarise(const std::vector<StepTime>& times, double tokens, double flop
     summary.phases.forward = median_of([](const StepTime& time) { return time.phases.forward; });
     summary.phases.backward = median_of([](const StepTime& time) { return time.phases.backward; });
     summary.phases.optimizer = median_of([](const StepTime& time) { return time.phases.optimizer; });
+    summary.inference.evaluate = median_of([](const StepTime& time) { return time.inference.evaluate; });
+    summary.inference.fill = median_of([](const StepTime& time) { return time.inference.fill; });
+    summary.inference.forward = median_of([](const StepTime& time) { return time.inference.forward; });
     std::vector<ClockedStep> clocked;
     for (const StepTime& time : times) clocked.push_back(time.clocked);
     summary.rows = phase_rows(clocked, summary.seconds);
@@ -214,6 +220,10 @@ void print_json(const Summary& summary) {
         {"phases", nlohmann::ordered_json::array()},
     };
     for (const PhaseRow& row : summary.rows) json["phases"].push_back(json_of(row));
+    if (summary.inference.evaluate > 0)
+        json["inference_seconds"] = {{"evaluate", summary.inference.evaluate},
+                                     {"fill", summary.inference.fill},
+                                     {"forward", summary.inference.forward}};
     fmt::print("{}\n", json.dump(2));
 }
 
@@ -239,6 +249,14 @@ void print_text(const Summary& summary) {
                static_cast<double>(summary.peak_memory_bytes) / 0x1p20);
     fmt::print("memory             {:.1f} GB/s copying {:.0f} MB in the same seconds, bytes read and written\n",
                summary.copy_gigabytes, 1e-6 * static_cast<double>(copied_bytes()));
+    const auto pass = [&](const char* name, const char* what, double seconds) {
+        if (seconds <= 0) return;
+        fmt::print("{:<18} {}tokens/s, {:.2f} times training: {}\n", name,
+                   quantity_text(static_cast<double>(summary.tokens) / seconds) + " ", summary.seconds / seconds, what);
+    };
+    pass("evaluate", "the loss of the masked tokens", summary.inference.evaluate);
+    pass("fill", "logits of the masked tokens", summary.inference.fill);
+    pass("forward", "logits of all tokens", summary.inference.forward);
     fmt::print(
         "\nwhere the time goes; allowed: the longer of FLOP / peak and bytes / memory; reached: allowed / measured\n{}",
         phase_text(summary.rows));
@@ -267,12 +285,14 @@ int run_bench(const BenchCommand& command) {
     std::vector<StepTime> times;
     double tokens = 0, flops = 0;
     std::int64_t peak_memory = 0;
+    Arena forward_arena;
     for (std::int64_t step = 1; step <= command.warmup + command.steps; ++step) {
         const std::vector<TokenBatch> batches = source.micro_batches(step, settings.model.vocab_size);
         const StepTime time = time_step(training, step, batches);
         ProgressLine::show_activity("step", step, command.warmup + command.steps);
         if (step <= command.warmup) continue;
         times.push_back(time);
+        if (command.inference) times.back().inference = time_inference(model, batches, forward_arena);
         if (times.size() == 1) peak_memory = largest_resident_set();  // before memory is taken for copying
         times.back().clocked.copy_gigabytes = measure_copy();
         for (const TokenBatch& batch : batches) tokens += static_cast<double>(batch.rows());

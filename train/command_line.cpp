@@ -267,6 +267,8 @@ void add_bench(CLI::App& app, Request& request) {
     command->add_option("config", bench.configuration, "Configuration, a YAML file")->type_name("CONFIG");
     command->add_option("--steps", bench.steps, "Steps to measure")->check(CLI::Range(1, 1'000'000));
     command->add_option("--warmup", bench.warmup, "Steps before them")->check(CLI::Range(0, 1'000'000));
+    command->add_flag("--inference", bench.inference,
+                      "Time evaluation, fill and forward on the same batches too: how many times as fast as training");
     command->add_flag("--corpus", bench.corpus, "Batches of the configuration's text instead of random tokens");
     command->add_flag("--json", bench.json, "For scripts: one JSON object");
     add_overrides(*command, bench.overrides);

@@ -2,32 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 
 #include "train/not_finite.h"
 #include "train/schedule.h"
 #include "train/signals.h"
+#include "train/stopwatch.h"
 
 namespace locus {
-namespace {
-
-class Stopwatch {
-public:
-    /// Seconds since the last call.
-    double lap() {
-        const Clock::time_point now = Clock::now();
-        const double seconds = std::chrono::duration<double>(now - start_).count();
-        start_ = now;
-        return seconds;
-    }
-
-private:
-    using Clock = std::chrono::steady_clock;
-    Clock::time_point start_ = Clock::now();
-};
-
-}  // namespace
 
 struct TrainingStep::Totals {
     double loss = 0;

@@ -180,6 +180,17 @@ TEST_F(CommandLine, BenchReportsSpeedPhasesAndShareOfThePeak) {
     EXPECT_LT(figures.at("peak_gflops").get<double>(), 2000.0 * figures.at("threads").get<double>());
 }
 
+TEST_F(CommandLine, BenchTimesThePassesWithoutABackwardPassWhenAsked) {
+    const ProgramResult text = run({"bench", "tiny.yaml", "--steps", "2", "--inference"});
+    EXPECT_EQ(text.code, 0) << text.err;
+    for (const char* part : {"evaluate", "fill", "forward", "times training"}) EXPECT_TRUE(contains(text.out, part));
+    const ProgramResult json = run({"bench", "tiny.yaml", "--steps", "2", "--inference", "--json"});
+    ASSERT_EQ(json.code, 0) << json.err;
+    const nlohmann::json seconds = nlohmann::json::parse(json.out).at("inference_seconds");
+    for (const char* pass : {"evaluate", "fill", "forward"}) EXPECT_GT(seconds.at(pass).get<double>(), 0) << pass;
+    EXPECT_FALSE(contains(run({"bench", "tiny.yaml", "--steps", "2", "--json"}).out, "inference_seconds"));
+}
+
 TEST_F(CommandLine, BenchTellsPhaseByPhaseWhereAllOfTheTimeGoes) {
     const ProgramResult result = run({"bench", "tiny.yaml", "--steps", "2", "--json"});
     ASSERT_EQ(result.code, 0) << result.err;
