@@ -71,29 +71,30 @@ def compare(size, length, options, folder):
 
 
 def compare_encodings(size, length, options, folder):
-    """Results of locus for each encoding, one for each round; the first encoding runs again beside every other one."""
+    """Results of locus for each encoding but the first, one for each round; each steps in turns with the first."""
     first, *others = options.encodings
-    configs = {}
-    for encoding in options.encodings:
-        configs[encoding] = pathlib.Path(folder, f"{size}-{length}-{encoding}.yaml")
-        configs[encoding].write_text(configuration(size, length, options, encoding), encoding="utf-8")
-    results = {other: ([], []) for other in others}
+    results = {other: [] for other in others}
     for done in range(options.rounds):
         for other in others:
             print(f"{size}, length {length}, {other}: round {done + 1} of {options.rounds}", file=sys.stderr)
-            for config, kept in zip((configs[first], configs[other]), results[other]):
-                kept.append(run_json([options.locus, "bench", config, "--json", "--steps", options.steps]))
+            config = pathlib.Path(folder, f"{size}-{length}-{other}.yaml")
+            config.write_text(configuration(size, length, options, other), encoding="utf-8")
+            results[other].append(run_json([options.locus, "bench", config, "--json", "--steps", options.steps,
+                                            "--beside", f"model.position={first}"]))
     return results
 
 
 def encodings_table(measured, options):
+    """The ratio is the median over the rounds, each the median of pairs of steps; the range is that of the quartiles of the rounds."""
     first = options.encodings[0]
-    lines = [f"| model | length | encoding | tokens/s: median (range) | {first} beside it | ratio |", "|---|---:|---|---:|---:|---:|"]
+    lines = [f"| model | length | encoding | tokens/s: median (range) | speed, {first} in turns = 1 | quartiles of pairs |", "|---|---:|---|---:|---:|---:|"]
     for (size, length), results in measured.items():
-        for encoding, (reference, ours) in results.items():
+        for encoding, ours in results.items():
             median, low, high = spread(ours, "tokens_per_second")
-            beside = spread(reference, "tokens_per_second")[0]
-            lines.append(f"| {size} | {length} | {encoding} | {median:,.0f} ({low:,.0f} to {high:,.0f}) | {beside:,.0f} | **{median / beside:.2f}** |")
+            pairs = [result["beside"] for result in ours]
+            quartiles = min(pair["lower_quartile"] for pair in pairs), max(pair["upper_quartile"] for pair in pairs)
+            lines.append(f"| {size} | {length} | {encoding} | {median:,.0f} ({low:,.0f} to {high:,.0f}) | **{spread(pairs, 'ratio')[0]:.2f}** | "
+                         f"{quartiles[0]:.2f} to {quartiles[1]:.2f} |")
     return "\n".join(lines)
 
 
@@ -135,7 +136,7 @@ def main():
     parser.add_argument("--size", nargs="+", choices=peer_pytorch.SIZES, default=list(peer_pytorch.SIZES))
     parser.add_argument("--length", nargs="+", type=int, default=[128])
     parser.add_argument("--position", choices=["absolute", "disentangled"], default="absolute", help="of both programs")
-    parser.add_argument("--encodings", nargs="+", default=[], metavar="NAME", help="compare these with the first of them, without the peer")
+    parser.add_argument("--encodings", nargs="+", default=[], metavar="NAME", help="compare these with the first of them, steps in turns, without the peer")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--compile", action="store_true", help="torch.compile for the peer")
     parser.add_argument("--stock", action="store_true", help="leave the peer's allocator as it is: slower, and it keeps less memory")

@@ -4,10 +4,12 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "kernels/cache_size.h"
@@ -145,6 +147,20 @@ StepTime time_step(TrainingStep& training, std::int64_t step, const std::vector<
 }
 
 /// Medians over the steps.
+/// Of the ratios of steps in turns: how fast, where the other configuration is 1.
+struct Ratios {
+    double lower_quartile = 0, median = 0, upper_quartile = 0;
+};
+
+Ratios quartiles(std::vector<double> ratios) {
+    if (ratios.empty()) return {};
+    std::sort(ratios.begin(), ratios.end());
+    const auto at = [&](double share) {
+        return ratios[static_cast<std::size_t>(share * static_cast<double>(ratios.size() - 1) + 0.5)];
+    };
+    return {at(0.25), median(ratios), at(0.75)};
+}
+
 struct Summary {
     std::string processor, isa, precision;
     int threads = 0;
@@ -155,6 +171,8 @@ struct Summary {
     std::int64_t peak_memory_bytes = 0;  // largest resident set of the process, without what measuring takes
     std::vector<PhaseRow> rows;
     InferenceTimes inference;  // 0 unless asked for
+    std::string beside;        // what the other configuration has; empty: there is none
+    Ratios ratios;
 };
 
 Summary summarise(const std::vector<StepTime>& times, double tokens, double flops) {
@@ -224,6 +242,11 @@ void print_json(const Summary& summary) {
         json["inference_seconds"] = {{"evaluate", summary.inference.evaluate},
                                      {"fill", summary.inference.fill},
                                      {"forward", summary.inference.forward}};
+    if (!summary.beside.empty())
+        json["beside"] = {{"overrides", summary.beside},
+                          {"ratio", summary.ratios.median},
+                          {"lower_quartile", summary.ratios.lower_quartile},
+                          {"upper_quartile", summary.ratios.upper_quartile}};
     fmt::print("{}\n", json.dump(2));
 }
 
@@ -249,6 +272,12 @@ void print_text(const Summary& summary) {
                static_cast<double>(summary.peak_memory_bytes) / 0x1p20);
     fmt::print("memory             {:.1f} GB/s copying {:.0f} MB in the same seconds, bytes read and written\n",
                summary.copy_gigabytes, 1e-6 * static_cast<double>(copied_bytes()));
+    if (!summary.beside.empty())
+        fmt::print(
+            "in turns           {:.2f} times as fast as with {} (median of {} pairs of steps, quartiles {:.2f} and "
+            "{:.2f})\n",
+            summary.ratios.median, summary.beside, summary.steps, summary.ratios.lower_quartile,
+            summary.ratios.upper_quartile);
     const auto pass = [&](const char* name, const char* what, double seconds) {
         if (seconds <= 0) return;
         fmt::print("{:<18} {}tokens/s, {:.2f} times training: {}\n", name,
@@ -269,46 +298,88 @@ double step_flops(const ModelSettings& model, const std::vector<TokenBatch>& bat
     return flops;
 }
 
+Settings settings_of(const BenchCommand& command, const std::vector<std::string>& overrides) {
+    Settings settings = read_configuration(command.configuration, overrides);
+    settings.train.steps = std::max(settings.train.steps, command.warmup + command.steps);
+    return settings;
+}
+
+const ModelSettings& with_vocabulary(Settings& settings, std::int64_t vocabulary) {
+    settings.model.vocab_size = vocabulary;
+    return settings.model;
+}
+
+/// A configuration ready for steps. Its parts refer to each other.
+struct Subject {
+    Settings settings;
+    StepBatches source;
+    MaskedLanguageModel model;
+    Optimizer optimizer;
+    TrainingStep training;
+
+    Subject(const BenchCommand& command, const std::vector<std::string>& overrides)
+        : settings(settings_of(command, overrides)),
+          source(settings, command.corpus),
+          model(with_vocabulary(settings, source.vocabulary()), dtype_of_precision(settings.run.precision)),
+          optimizer(settings.train.optimizer, model.parameters()),
+          training(settings, model, optimizer) {
+        model.initialize(settings.run.seed);
+    }
+    Subject(const Subject&) = delete;
+    Subject& operator=(const Subject&) = delete;
+
+    std::vector<TokenBatch> batches(std::int64_t step) const {
+        return source.micro_batches(step, settings.model.vocab_size);
+    }
+};
+
+/// The same configuration with other overrides on top, to be stepped in turns; null when none are wanted.
+std::unique_ptr<Subject> subject_beside(const BenchCommand& command) {
+    if (command.beside.empty()) return nullptr;
+    std::vector<std::string> overrides = command.overrides;
+    overrides.insert(overrides.end(), command.beside.begin(), command.beside.end());
+    return std::make_unique<Subject>(command, overrides);
+}
+
 }  // namespace
 
 int run_bench(const BenchCommand& command) {
     const SignalGuard guard;
-    Settings settings = read_configuration(command.configuration, command.overrides);
-    const int threads = use_threads(settings.run.threads);
-    settings.train.steps = std::max(settings.train.steps, command.warmup + command.steps);
-    const StepBatches source(settings, command.corpus);
-    settings.model.vocab_size = source.vocabulary();
-    MaskedLanguageModel model(settings.model, dtype_of_precision(settings.run.precision));
-    model.initialize(settings.run.seed);
-    Optimizer optimizer(settings.train.optimizer, model.parameters());
-    TrainingStep training(settings, model, optimizer);
+    Subject subject(command, command.overrides);
+    const int threads = use_threads(subject.settings.run.threads);
+    const std::unique_ptr<Subject> beside = subject_beside(command);
     std::vector<StepTime> times;
+    std::vector<double> ratios;
     double tokens = 0, flops = 0;
     std::int64_t peak_memory = 0;
     Arena forward_arena;
     for (std::int64_t step = 1; step <= command.warmup + command.steps; ++step) {
-        const std::vector<TokenBatch> batches = source.micro_batches(step, settings.model.vocab_size);
-        const StepTime time = time_step(training, step, batches);
+        const std::vector<TokenBatch> batches = subject.batches(step);
+        const StepTime time = time_step(subject.training, step, batches);
+        const double other = beside ? time_step(beside->training, step, beside->batches(step)).seconds() : 0;
         ProgressLine::show_activity("step", step, command.warmup + command.steps);
         if (step <= command.warmup) continue;
         times.push_back(time);
-        if (command.inference) times.back().inference = time_inference(model, batches, forward_arena);
+        if (beside) ratios.push_back(other / time.seconds());
+        if (command.inference) times.back().inference = time_inference(subject.model, batches, forward_arena);
         if (times.size() == 1) peak_memory = largest_resident_set();  // before memory is taken for copying
         times.back().clocked.copy_gigabytes = measure_copy();
         for (const TokenBatch& batch : batches) tokens += static_cast<double>(batch.rows());
-        flops += step_flops(settings.model, batches, settings.data.sequence_length);
+        flops += step_flops(subject.settings.model, batches, subject.settings.data.sequence_length);
     }
     ProgressLine::clear();
     const double steps = static_cast<double>(command.steps);
     Summary summary = summarise(times, tokens / steps, flops / steps);
     summary.processor = processor_name();
     summary.isa = name_of(isa());
-    summary.precision = settings.run.precision;
+    summary.precision = subject.settings.run.precision;
     summary.threads = threads;
-    summary.parameters = model.parameters().count();
+    summary.parameters = subject.model.parameters().count();
     summary.tokens = static_cast<std::int64_t>(tokens / steps);
-    summary.activation_bytes = training.arena().peak();
+    summary.activation_bytes = subject.training.arena().peak();
     summary.peak_memory_bytes = peak_memory;
+    summary.beside = fmt::format("{}", fmt::join(command.beside, " "));
+    summary.ratios = quartiles(ratios);
     command.json ? print_json(summary) : print_text(summary);
     return exit_done;
 }

@@ -262,13 +262,20 @@ void add_bench(CLI::App& app, Request& request) {
         app, "bench",
         "Speed of training steps: tokens/s, share of the processor's peak, and where the time goes, phase by phase",
         "  locus bench configs/bert-tiny.yaml --steps 20\n"
-        "  locus bench configs/bert-tiny.yaml --set train.batch_size=8 --json");
+        "  locus bench configs/bert-tiny.yaml --set train.batch_size=8 --json\n"
+        "  locus bench configs/bert-tiny.yaml --set model.position=rope --beside model.position=absolute");
     BenchCommand& bench = request.bench;
     command->add_option("config", bench.configuration, "Configuration, a YAML file")->type_name("CONFIG");
     command->add_option("--steps", bench.steps, "Steps to measure")->check(CLI::Range(1, 1'000'000));
     command->add_option("--warmup", bench.warmup, "Steps before them")->check(CLI::Range(0, 1'000'000));
     command->add_flag("--inference", bench.inference,
                       "Time evaluation, fill and forward on the same batches too: how many times as fast as training");
+    command
+        ->add_option("--beside", bench.beside,
+                     "The ratio of speeds to the same configuration with this key replaced, steps in turns: other work "
+                     "on the machine "
+                     "slows both")
+        ->type_name("KEY=VALUE");
     command->add_flag("--corpus", bench.corpus, "Batches of the configuration's text instead of random tokens");
     command->add_flag("--json", bench.json, "For scripts: one JSON object");
     add_overrides(*command, bench.overrides);

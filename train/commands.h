@@ -107,14 +107,15 @@ struct InfoCommand {
 };
 int run_info(const InfoCommand& command);
 
-/// locus bench CONFIG [--steps N] [--inference] [--set key=value ...] [--json]: the speed of training steps, and where their time goes (phase_table.h)
+/// locus bench CONFIG [--steps N] [--inference] [--beside key=value ...] [--set key=value ...] [--json]: the speed of training steps, and where their time goes (phase_table.h)
 struct BenchCommand {
     std::string configuration;
     std::vector<std::string> overrides;
     std::int64_t steps = 20;
-    std::int64_t warmup = 3;  // steps before the measured ones
-    bool corpus = false;      // the configuration's own text instead of random tokens
-    bool inference = false;   // the passes without a backward pass too
+    std::int64_t warmup = 3;               // steps before the measured ones
+    bool corpus = false;                   // the configuration's own text instead of random tokens
+    bool inference = false;                // the passes without a backward pass too
+    std::vector<std::string> beside = {};  // further overrides of a second model, stepped in turns with the first
     bool json = false;
 };
 int run_bench(const BenchCommand& command);

@@ -1,22 +1,13 @@
-// Each kernel but attention (attention_benchmark.cpp) at the shapes of the tiny model: 4 layers, hidden 256, 4 heads, feed-forward 1024, vocabulary 8192; a batch of 32
+// The kernels of every model but attention (attention_benchmark.cpp) at the shapes of the tiny model: 4 layers, hidden 256, 4 heads, feed-forward 1024, vocabulary 8192; a batch of 32
 // sequences of 128 tokens, 15 % of them masked.
 //
-// Before and after each run of a kernel the multiply-add peak is measured for a fraction of a millisecond. Read the share of that peak,
-// or the bytes per second against a copy on the same machine: the time alone says as much about the neighbours as about the kernel.
-//
 //     OMP_NUM_THREADS=2 kernels_benchmark --benchmark_filter=matmul
-//
-// Counters: GFLOP/s; GB/s, bytes that must cross the kernel's border once; peak, GFLOP/s of multiply-adds beside; share, in percent of it.
 
 #include <benchmark/benchmark.h>
 
-#include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "kernels/adamw.h"
 #include "kernels/add.h"
@@ -24,94 +15,14 @@
 #include "kernels/cross_entropy.h"
 #include "kernels/dropout.h"
 #include "kernels/embedding.h"
-#include "kernels/fma_peak.h"
 #include "kernels/gather_rows.h"
 #include "kernels/gelu.h"
 #include "kernels/layer_norm.h"
 #include "kernels/matmul.h"
-#include "kernels/memory.h"
-#include "kernels/random.h"
+#include "tests/benchmarks/kernel_run.h"
 
 namespace locus {
 namespace {
-
-constexpr std::int64_t sequences = 32, length = 128, rows = sequences * length, hidden = 256;
-constexpr std::int64_t feed_forward = 1024, vocabulary = 8192, masked = 614, parameters = 5400000;
-constexpr Dropout tenth = {.probability = 0.1F, .seed = 1, .site = stream_dropout, .step = 1};
-
-// Tensors of one benchmark; freed with it.
-class Workspace {
-public:
-    Tensor floats(Shape shape, float scale = 1.0F) {
-        const Tensor tensor = take(shape, DType::float32);
-        for (std::int64_t i = 0; i < tensor.count(); ++i) {
-            tensor.as<float>()[i] =
-                scale *
-                static_cast<float>(2.0 * uniform(philox({1, 9}, {static_cast<std::uint32_t>(i), 0, 0, 0})[0]) - 1.0);
-        }
-        return tensor;
-    }
-    Tensor int32s(std::int64_t count, const std::function<std::int64_t(std::int64_t)>& value) {
-        const Tensor tensor = take({count}, DType::int32);
-        for (std::int64_t i = 0; i < count; ++i) tensor.as<std::int32_t>()[i] = static_cast<std::int32_t>(value(i));
-        return tensor;
-    }
-    Tensor take(Shape shape, DType dtype) {
-        buffers_.emplace_back(static_cast<std::size_t>(shape.count() * size_of(dtype)));
-        return Tensor(buffers_.back().data(), shape, dtype);
-    }
-    /// Sequence and position of each row of the batch.
-    DropoutRows dropout_rows() {
-        return {int32s(rows, [](std::int64_t r) { return r / length; }),
-                int32s(rows, [](std::int64_t r) { return r % length; })};
-    }
-
-private:
-    std::vector<Buffer> buffers_;
-};
-
-double peak_now() {
-    double gflops = 0.0;
-    fma_peak({.seconds = 0.0003, .gflops = &gflops});
-    return gflops;
-}
-
-// What one call does: floating-point operations and bytes.
-struct Work {
-    double flop, bytes;
-};
-
-void measure(benchmark::State& state, Work work, const std::function<void()>& kernel) {
-    using Clock = std::chrono::steady_clock;
-    kernel();  // makes primitives and scratch memory
-    double seconds = 0.0, peaks = 0.0;
-    for (auto _ : state) {
-        const double before = peak_now();
-        const auto start = Clock::now();
-        kernel();
-        const std::chrono::duration<double> elapsed = Clock::now() - start;
-        peaks += (before + peak_now()) / 2.0;
-        seconds += elapsed.count();
-        state.SetIterationTime(elapsed.count());
-    }
-    const auto runs = static_cast<double>(state.iterations());
-    const double gflops = work.flop * runs / seconds * 1e-9, peak = peaks / runs;
-    state.counters["GFLOP/s"] = gflops;
-    state.counters["GB/s"] = work.bytes * runs / seconds * 1e-9;
-    state.counters["peak"] = peak;
-    state.counters["share"] = 100.0 * gflops / peak;
-}
-
-void register_run(const std::string& name, Work work, const std::function<std::function<void()>(Workspace&)>& prepare) {
-    benchmark::RegisterBenchmark(name.c_str(),
-                                 [=](benchmark::State& state) {
-                                     Workspace workspace;
-                                     measure(state, work, prepare(workspace));
-                                 })
-        ->UseManualTime()
-        ->Unit(benchmark::kMicrosecond)
-        ->MinTime(0.2);
-}
 
 // ---- matrix products: y = x W^T, dx = dy W, dW += dy^T x ----
 

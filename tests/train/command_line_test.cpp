@@ -191,6 +191,20 @@ TEST_F(CommandLine, BenchTimesThePassesWithoutABackwardPassWhenAsked) {
     EXPECT_FALSE(contains(run({"bench", "tiny.yaml", "--steps", "2", "--json"}).out, "inference_seconds"));
 }
 
+TEST_F(CommandLine, BenchStepsTwoConfigurationsInTurns) {
+    const ProgramResult text =
+        run({"bench", "tiny.yaml", "--steps", "3", "--set", "model.position=rope", "--beside", "model.layers=1"});
+    EXPECT_EQ(text.code, 0) << text.err;
+    EXPECT_TRUE(contains(text.out, "times as fast as with model.layers=1 (median of 3 pairs")) << text.out;
+    const ProgramResult json = run({"bench", "tiny.yaml", "--steps", "3", "--json", "--beside", "train.batch_size=32"});
+    ASSERT_EQ(json.code, 0) << json.err;
+    const nlohmann::json beside = nlohmann::json::parse(json.out).at("beside");
+    EXPECT_EQ(beside.at("overrides"), "train.batch_size=32");
+    EXPECT_LE(beside.at("lower_quartile"), beside.at("ratio"));
+    EXPECT_LE(beside.at("ratio"), beside.at("upper_quartile"));
+    EXPECT_NE(run({"bench", "tiny.yaml", "--beside", "model.no_such_key=1"}).code, 0);
+}
+
 TEST_F(CommandLine, BenchTellsPhaseByPhaseWhereAllOfTheTimeGoes) {
     const ProgramResult result = run({"bench", "tiny.yaml", "--steps", "2", "--json"});
     ASSERT_EQ(result.code, 0) << result.err;
