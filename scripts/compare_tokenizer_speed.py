@@ -21,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 
-from compare_speed import CompareError
 from peer_pytorch import cpu_name
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -32,6 +31,10 @@ data: {{synthetic: {{megabytes: {megabytes}, language: {language}}}, tokenizer: 
 model: {{layers: 1, hidden: 16, heads: 1, feed_forward: 16, max_length: 16, position: absolute}}
 train: {{steps: 1, batch_size: 1, evaluate_samples: 1}}
 """
+
+
+class CompareError(Exception):
+    """A program that could not be run or failed, or ids that differ."""
 
 
 # ---------------------------------------------------------------- programs

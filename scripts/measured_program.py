@@ -12,7 +12,8 @@ class ProgramError(Exception):
 
 def run_json(command, environment=None):
     """The object that the program wrote, with "peak_memory_bytes": its largest resident set, in bytes, unless the program tells that itself (`locus bench`
-    does, without the memory that it takes for measuring). `environment` is added to ours."""
+    does, without the memory that it takes for measuring). Linux counts this program too until the child has become the other one, so the figure is never
+    below our own size. `environment` is added to ours."""
     command = [str(part) for part in command]
     shown = " ".join(command)
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
