@@ -15,7 +15,8 @@ MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor 
     matmul(
         {.a = x.value(), .b = weight.value(), .c = logits, .transpose_b = true, .bfloat16 = tape.bfloat16_products()});
     // When this runs, the logits have become their gradient.
-    tape.record(product_cost(tape, x, weight), [&tape, x, weight, logits] { product_backward(tape, logits, x, weight); });
+    tape.record(product_cost(tape, x, weight),
+                [&tape, x, weight, logits] { product_backward(tape, logits, x, weight); });
 
     tape.enter(Phase::cross_entropy);
     const MaskedLoss result = {tape.allocate({rows}, DType::float64), tape.allocate({rows}, DType::int32)};
