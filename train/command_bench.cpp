@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -156,7 +157,7 @@ Ratios quartiles(std::vector<double> ratios) {
     if (ratios.empty()) return {};
     std::sort(ratios.begin(), ratios.end());
     const auto at = [&](double share) {
-        return ratios[static_cast<std::size_t>(share * static_cast<double>(ratios.size() - 1) + 0.5)];
+        return ratios[static_cast<std::size_t>(std::lround(share * static_cast<double>(ratios.size() - 1)))];
     };
     return {at(0.25), median(ratios), at(0.75)};
 }
