@@ -87,8 +87,9 @@ struct AttentionForward {
     Dropout dropout = {};           // on P; counter (key row in sequence / 8, q row, sequence * heads + head, step)
     DropoutRows dropout_rows = {};  // of the query rows
     Tensor out, log_sum_exp;        // out
-    bool bfloat16 =
-        false;  // float32: the operands of products are rounded where Isa::amx has tile registers for that; softmax and sums are not
+    // Float32 only: the operands of products by bands and tiles are rounded to bfloat16 where there are tile registers (Isa::amx); softmax, sums
+    // and terms taken pair by pair are not. Elsewhere it changes nothing.
+    bool bfloat16 = false;
     Arena* arena = nullptr;  // scratch
 };
 void attention_forward(const AttentionForward& args);
@@ -109,7 +110,7 @@ struct AttentionBackward {
     Tensor dq, dk, dvalue;    // out
     bool accumulate = false;  // add to dq, dk, dvalue instead of overwriting them
     AttentionTermGradients dterms = {};
-    bool bfloat16 = false;
+    bool bfloat16 = false;   // as in the forward pass
     Arena* arena = nullptr;  // scratch
 };
 void attention_backward(const AttentionBackward& args);

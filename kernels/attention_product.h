@@ -7,10 +7,10 @@
 //   same. B and C are read and written in vectors along n; the stride of their rows is free, and need not be aligned.
 //   A block of block_rows x (up to 3 vectors) of C stays in registers while k runs.
 //
-//   With bfloat16 operands, where the processor has tile registers, the same products are made there (matmul_amx.h). Their packing costs more
-//   than their arithmetic, and both together half of what multiply-adds take.
+//   With bfloat16 operands, where the processor has tile registers, the same products are made there (matmul_amx.h): `on_tiles`. Their operands are
+//   packed anew for each product, which costs more than its arithmetic; what is gained is in docs/performance.md.
 //
-// padding  M is rounded up to block_rows and N to whole vectors: A, B and C must have that much room
+// padding  M is rounded up to block_rows and N to whole vectors: A, B and C must have that much room (on tiles nothing is rounded up)
 // cost     2 M N K flop; per k a block reads 3 vectors of B and block_rows elements of A for 3 block_rows multiply-adds
 
 #include <cstdint>
