@@ -83,5 +83,5 @@ void sum_of_squares(const SumOfSquares& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(adamw, AdamW)
-LOCUS_KERNEL(sum_of_squares, SumOfSquares)
+LOCUS_CPU_KERNEL(adamw, AdamW)
+LOCUS_CPU_KERNEL(sum_of_squares, SumOfSquares)

@@ -23,4 +23,4 @@ void add(const Add& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(add, Add)
+LOCUS_CPU_KERNEL(add, Add)

@@ -617,5 +617,5 @@ void attention_backward(const AttentionBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(attention_forward, AttentionForward)
-LOCUS_KERNEL(attention_backward, AttentionBackward)
+LOCUS_CPU_KERNEL(attention_forward, AttentionForward)
+LOCUS_CPU_KERNEL(attention_backward, AttentionBackward)

@@ -115,5 +115,5 @@ void bias_network_backward(const BiasNetworkBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(bias_network_forward, BiasNetworkForward)
-LOCUS_KERNEL(bias_network_backward, BiasNetworkBackward)
+LOCUS_CPU_KERNEL(bias_network_forward, BiasNetworkForward)
+LOCUS_CPU_KERNEL(bias_network_backward, BiasNetworkBackward)

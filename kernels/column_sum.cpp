@@ -33,4 +33,4 @@ void column_sum(const ColumnSum& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(column_sum, ColumnSum)
+LOCUS_CPU_KERNEL(column_sum, ColumnSum)

@@ -74,4 +74,4 @@ void copy_bandwidth(const CopyBandwidth& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(copy_bandwidth, CopyBandwidth)
+LOCUS_CPU_KERNEL(copy_bandwidth, CopyBandwidth)

@@ -30,4 +30,4 @@ void copy_columns(const CopyColumns& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(copy_columns, CopyColumns)
+LOCUS_CPU_KERNEL(copy_columns, CopyColumns)

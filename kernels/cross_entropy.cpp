@@ -145,4 +145,4 @@ void cross_entropy(const CrossEntropy& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(cross_entropy, CrossEntropy)
+LOCUS_CPU_KERNEL(cross_entropy, CrossEntropy)

@@ -132,5 +132,5 @@ void depthwise_convolution_backward(const DepthwiseConvolutionBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(depthwise_convolution_forward, DepthwiseConvolutionForward)
-LOCUS_KERNEL(depthwise_convolution_backward, DepthwiseConvolutionBackward)
+LOCUS_CPU_KERNEL(depthwise_convolution_forward, DepthwiseConvolutionForward)
+LOCUS_CPU_KERNEL(depthwise_convolution_backward, DepthwiseConvolutionBackward)

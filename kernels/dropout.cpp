@@ -52,4 +52,4 @@ void dropout_forward(const DropoutForward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(dropout_forward, DropoutForward)
+LOCUS_CPU_KERNEL(dropout_forward, DropoutForward)

@@ -9,7 +9,7 @@
 
 namespace locus::LOCUS_TARGET {
 
-inline void check_dropout_rows(const char* op, const DropoutRows& rows, std::int64_t count) {
+inline void check_dropout_rows(Op op, const DropoutRows& rows, std::int64_t count) {
     check_contiguous(op, "dropout rows' sequence", rows.sequence, {count});
     check_contiguous(op, "dropout rows' position", rows.position, {count});
     check_dtype(op, "dropout rows' sequence", rows.sequence, DType::int32);

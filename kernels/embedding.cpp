@@ -130,5 +130,5 @@ void embedding_backward(const EmbeddingBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(embedding_forward, EmbeddingForward)
-LOCUS_KERNEL(embedding_backward, EmbeddingBackward)
+LOCUS_CPU_KERNEL(embedding_forward, EmbeddingForward)
+LOCUS_CPU_KERNEL(embedding_backward, EmbeddingBackward)

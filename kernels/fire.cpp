@@ -83,5 +83,5 @@ void fire_distances_backward(const FireDistances& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(fire_distances_forward, FireDistances)
-LOCUS_KERNEL(fire_distances_backward, FireDistances)
+LOCUS_CPU_KERNEL(fire_distances_forward, FireDistances)
+LOCUS_CPU_KERNEL(fire_distances_backward, FireDistances)

@@ -190,5 +190,5 @@ void flow_backward(const FlowBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(flow_forward, FlowForward)
-LOCUS_KERNEL(flow_backward, FlowBackward)
+LOCUS_CPU_KERNEL(flow_forward, FlowForward)
+LOCUS_CPU_KERNEL(flow_backward, FlowBackward)

@@ -65,4 +65,4 @@ void fma_peak(const FmaPeak& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(fma_peak, FmaPeak)
+LOCUS_CPU_KERNEL(fma_peak, FmaPeak)

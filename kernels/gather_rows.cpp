@@ -81,5 +81,5 @@ void gather_rows_backward(const GatherRowsBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(gather_rows_forward, GatherRowsForward)
-LOCUS_KERNEL(gather_rows_backward, GatherRowsBackward)
+LOCUS_CPU_KERNEL(gather_rows_forward, GatherRowsForward)
+LOCUS_CPU_KERNEL(gather_rows_backward, GatherRowsBackward)

@@ -75,5 +75,5 @@ void gelu_backward(const GeluBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(gelu_forward, GeluForward)
-LOCUS_KERNEL(gelu_backward, GeluBackward)
+LOCUS_CPU_KERNEL(gelu_forward, GeluForward)
+LOCUS_CPU_KERNEL(gelu_backward, GeluBackward)

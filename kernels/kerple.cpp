@@ -93,5 +93,5 @@ void kerple_backward(const Kerple& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(kerple_forward, Kerple)
-LOCUS_KERNEL(kerple_backward, Kerple)
+LOCUS_CPU_KERNEL(kerple_forward, Kerple)
+LOCUS_CPU_KERNEL(kerple_backward, Kerple)

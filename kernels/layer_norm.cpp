@@ -173,42 +173,44 @@ void backward_to(const LayerNormBackward& args, std::int64_t rows, std::int64_t 
     return backward<T, to_dx, Write::overwrite>(args, rows, columns);
 }
 
-void check(const LayerNormForward& args, Shape shape) {
-    check_contiguous("layer_norm", "x", args.x, shape);
-    if (args.residual) check_contiguous("layer_norm", "residual", args.residual, shape);
-    check_contiguous("layer_norm", "gamma", args.gamma, {shape[1]});
-    check_contiguous("layer_norm", "beta", args.beta, {shape[1]});
-    check_contiguous("layer_norm", "sum", args.sum, shape);
-    check_contiguous("layer_norm", "y", args.y, shape);
-    check_contiguous("layer_norm", "mean", args.mean, {shape[0]});
-    check_contiguous("layer_norm", "rstd", args.rstd, {shape[0]});
-    if (args.dropout) check_dropout_rows("layer_norm", args.rows, shape[0]);
+[[maybe_unused]] void check(const LayerNormForward& args) {
+    const Op op = {"layer_norm", args.x.device};
+    const Shape shape = matrix_shape(op, "x", args.x);
+    check_contiguous(op, "x", args.x, shape);
+    if (args.residual) check_contiguous(op, "residual", args.residual, shape);
+    check_contiguous(op, "gamma", args.gamma, {shape[1]});
+    check_contiguous(op, "beta", args.beta, {shape[1]});
+    check_contiguous(op, "sum", args.sum, shape);
+    check_contiguous(op, "y", args.y, shape);
+    check_contiguous(op, "mean", args.mean, {shape[0]});
+    check_contiguous(op, "rstd", args.rstd, {shape[0]});
+    if (args.dropout) check_dropout_rows(op, args.rows, shape[0]);
 }
 
-void check(const LayerNormBackward& args, Shape shape) {
-    check_contiguous("layer_norm", "dy", args.dy, shape);
-    check_contiguous("layer_norm", "sum", args.sum, shape);
-    check_contiguous("layer_norm", "gamma", args.gamma, {shape[1]});
-    check_contiguous("layer_norm", "mean", args.mean, {shape[0]});
-    check_contiguous("layer_norm", "rstd", args.rstd, {shape[0]});
-    check_contiguous("layer_norm", "dx", args.dx, shape);
-    if (args.dresidual) check_contiguous("layer_norm", "dresidual", args.dresidual, shape);
-    check_contiguous("layer_norm", "dgamma", args.dgamma, {shape[1]});
-    check_contiguous("layer_norm", "dbeta", args.dbeta, {shape[1]});
-    if (args.dropout) check_dropout_rows("layer_norm", args.rows, shape[0]);
+[[maybe_unused]] void check(const LayerNormBackward& args) {
+    const Op op = {"layer_norm", args.dy.device};
+    const Shape shape = matrix_shape(op, "dy", args.dy);
+    check_contiguous(op, "dy", args.dy, shape);
+    check_contiguous(op, "sum", args.sum, shape);
+    check_contiguous(op, "gamma", args.gamma, {shape[1]});
+    check_contiguous(op, "mean", args.mean, {shape[0]});
+    check_contiguous(op, "rstd", args.rstd, {shape[0]});
+    check_contiguous(op, "dx", args.dx, shape);
+    if (args.dresidual) check_contiguous(op, "dresidual", args.dresidual, shape);
+    check_contiguous(op, "dgamma", args.dgamma, {shape[1]});
+    check_contiguous(op, "dbeta", args.dbeta, {shape[1]});
+    if (args.dropout) check_dropout_rows(op, args.rows, shape[0]);
 }
 
 }  // namespace
 
 void layer_norm_forward(const LayerNormForward& args) {
-    const Shape shape = matrix_shape("layer_norm", "x", args.x);
-    check(args, shape);
+    const Shape shape = args.x.shape;
     for_dtype("layer_norm", args.x.dtype, [&](auto zero) { forward<decltype(zero)>(args, shape[0], shape[1]); });
 }
 
 void layer_norm_backward(const LayerNormBackward& args) {
-    const Shape shape = matrix_shape("layer_norm", "dy", args.dy);
-    check(args, shape);
+    const Shape shape = args.dy.shape;
     for_dtype("layer_norm", args.dy.dtype, [&](auto zero) {
         using T = decltype(zero);
         if (args.accumulate_dx) return backward_to<T, Write::add>(args, shape[0], shape[1]);
@@ -218,5 +220,5 @@ void layer_norm_backward(const LayerNormBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(layer_norm_forward, LayerNormForward)
-LOCUS_KERNEL(layer_norm_backward, LayerNormBackward)
+LOCUS_KERNEL(layer_norm_forward, LayerNormForward, x)
+LOCUS_KERNEL(layer_norm_backward, LayerNormBackward, dy)

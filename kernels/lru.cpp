@@ -166,5 +166,5 @@ void lru_backward(const LruBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(lru_forward, LruForward)
-LOCUS_KERNEL(lru_backward, LruBackward)
+LOCUS_CPU_KERNEL(lru_forward, LruForward)
+LOCUS_CPU_KERNEL(lru_backward, LruBackward)

@@ -2,11 +2,14 @@
 
 #include <string>
 
+#include "kernels/device.h"
 #include "kernels/isa.h"
 #include "kernels/matmul_amx.h"
 #include "kernels/matmul_onednn.h"
 
 namespace locus {
+LOCUS_DECLARE_ON_GPU(matmul, Matmul)
+
 namespace {
 
 std::string form_of(const char* name, const Tensor& tensor, bool transposed) {
@@ -18,11 +21,13 @@ std::string forms(const Matmul& args) {
            form_of("c", args.c, false) + (args.bias ? ", " + form_of("bias", args.bias, false) : "");
 }
 
-void check_rows(const char* name, const Tensor& tensor, DType dtype) {
+void check_rows(const char* name, const Tensor& tensor, DType dtype, Device device) {
     LOCUS_CHECK(tensor.shape.rank() == 2, "matmul",
                 std::string(name) + " is " + tensor.shape.to_string() + ", should be a matrix");
-    LOCUS_CHECK(tensor.dtype == dtype && tensor.device == Device::cpu, "matmul",
+    LOCUS_CHECK(tensor.dtype == dtype, "matmul",
                 std::string(name) + " is " + name_of(tensor.dtype) + ", should be " + name_of(dtype));
+    LOCUS_CHECK(tensor.device == device, "matmul",
+                std::string(name) + " lies on " + name_of(tensor.device) + ", should lie on " + name_of(device));
     const bool columns_adjoin = tensor.shape[1] <= 1 || tensor.strides[1] == 1;
     const bool rows_apart = tensor.shape[0] <= 1 || tensor.strides[0] >= tensor.shape[1];
     LOCUS_CHECK(columns_adjoin && rows_apart, "matmul",
@@ -31,9 +36,9 @@ void check_rows(const char* name, const Tensor& tensor, DType dtype) {
 }
 
 void check(const Matmul& args) {
-    check_rows("a", args.a, args.a.dtype);
-    check_rows("b", args.b, args.a.dtype);
-    check_rows("c", args.c, args.a.dtype);
+    check_rows("a", args.a, args.a.dtype, args.a.device);
+    check_rows("b", args.b, args.a.dtype, args.a.device);
+    check_rows("c", args.c, args.a.dtype, args.a.device);
     const std::int64_t m = args.a.shape[args.transpose_a ? 1 : 0], k = args.a.shape[args.transpose_a ? 0 : 1];
     const std::int64_t k_of_b = args.b.shape[args.transpose_b ? 1 : 0], n = args.b.shape[args.transpose_b ? 0 : 1];
     LOCUS_CHECK(k == k_of_b && args.c.shape == (Shape{m, n}), "matmul", "shapes do not fit: " + forms(args));
@@ -44,6 +49,11 @@ void check(const Matmul& args) {
 
 // A sum over nothing.
 void multiply_nothing(const Matmul& args) {
+    if (args.c.device != Device::cpu) {
+        LOCUS_CHECK(!args.bias, "matmul", "a product over nothing with a bias: " + forms(args));
+        if (!args.accumulate) fill_zeros(args.c);
+        return;
+    }
     const float* const bias = args.bias ? args.bias.as<float>() : nullptr;
     for (std::int64_t row = 0; row < args.c.shape[0]; ++row) {
         float* const c = args.c.as<float>() + row * args.c.strides[0];
@@ -60,15 +70,16 @@ const char* multiplier_of(DType dtype) {
     return isa() == Isa::amx ? "own kernel on tile registers" : "oneDNN";
 }
 
-void matmul(const Matmul& args) {
-    check(args);
-    if (args.a.dtype == DType::float64) return matmul_float64(args);
-    LOCUS_CHECK(
-        args.a.dtype == DType::float32, "matmul",
-        std::string(name_of(args.a.dtype)) + " is not multiplied: use float32, with or without .bfloat16, or float64");
-    if (args.c.count() == 0) return;
-    if (args.a.count() == 0) return multiply_nothing(args);
-    return isa() == Isa::amx ? matmul_amx(args) : matmul_onednn(args);
+void matmul(const Matmul& arguments) {
+    check(arguments);
+    if (arguments.a.dtype == DType::float64) return matmul_float64(arguments);
+    LOCUS_CHECK(arguments.a.dtype == DType::float32, "matmul",
+                std::string(name_of(arguments.a.dtype)) +
+                    " is not multiplied: use float32, with or without .bfloat16, or float64");
+    if (arguments.c.count() == 0) return;
+    if (arguments.a.count() == 0) return multiply_nothing(arguments);
+    LOCUS_CALL_ON_GPU(matmul, arguments.a.device)
+    return isa() == Isa::amx ? matmul_amx(arguments) : matmul_onednn(arguments);
 }
 
 }  // namespace locus

@@ -86,4 +86,4 @@ void matmul_float64(const Matmul& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(matmul_float64, Matmul)
+LOCUS_CPU_KERNEL(matmul_float64, Matmul)

@@ -100,5 +100,5 @@ void min_gru_backward(const MinGruBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(min_gru_forward, MinGruForward)
-LOCUS_KERNEL(min_gru_backward, MinGruBackward)
+LOCUS_CPU_KERNEL(min_gru_forward, MinGruForward)
+LOCUS_CPU_KERNEL(min_gru_backward, MinGruBackward)

@@ -4,21 +4,18 @@
 //   philox_lanes(key, counters, words)     words[lane][w] = philox(key, {c0[lane], c1[lane], c2, c3})[w]
 //   dropout_bits(rule, block, c1, c2, bits)   bits[i], i < 128: the 16 random bits for column 8 * block + i of dropout.h; keep where
 //                                          bits[i] >= rule.threshold. Attention's column is the key's row in its sequence.
-//   dropout_rule(op, dropout)              key, threshold and scale of a Dropout; scale = 1 / (1 - p) for the p that the threshold stands for
 //
 // cost     about 1.2 instructions per decision with AVX-512
 
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <string>
 
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
-#include "kernels/dropout.h"
+#include "kernels/dropout_rule.h"
 #include "kernels/random.h"
 #include "kernels/tensor.h"
 
@@ -92,23 +89,6 @@ inline void philox_lanes(PhiloxKey key, const PhiloxCounters& counters, std::uin
         }
         std::memcpy(words[static_cast<std::ptrdiff_t>(part) * width], pairs, sizeof(pairs));
     }
-}
-
-struct DropoutRule {
-    PhiloxKey key;
-    std::uint32_t step;
-    std::uint32_t threshold;  // of 65536; 0 keeps all
-    double scale;
-};
-
-inline DropoutRule dropout_rule(const char* op, const Dropout& dropout) {
-    const double threshold = std::round(65536.0 * static_cast<double>(dropout.probability));
-    LOCUS_CHECK(threshold >= 0.0 && threshold < 65536.0, op,
-                "dropout probability " + std::to_string(dropout.probability) + " is outside [0, 1)");
-    return {{dropout.seed, dropout.site},
-            dropout.step,
-            static_cast<std::uint32_t>(threshold),
-            65536.0 / (65536.0 - threshold)};
 }
 
 inline void dropout_bits(const DropoutRule& rule, std::uint32_t block, std::uint32_t c1, std::uint32_t c2,

@@ -342,5 +342,5 @@ void recurrent_backward(const RecurrentBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(recurrent_forward, RecurrentForward)
-LOCUS_KERNEL(recurrent_backward, RecurrentBackward)
+LOCUS_CPU_KERNEL(recurrent_forward, RecurrentForward)
+LOCUS_CPU_KERNEL(recurrent_backward, RecurrentBackward)

@@ -70,4 +70,4 @@ void rotary(const Rotary& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(rotary, Rotary)
+LOCUS_CPU_KERNEL(rotary, Rotary)

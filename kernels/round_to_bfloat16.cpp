@@ -48,4 +48,4 @@ void round_to_bfloat16(const RoundToBfloat16& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(round_to_bfloat16, RoundToBfloat16)
+LOCUS_CPU_KERNEL(round_to_bfloat16, RoundToBfloat16)

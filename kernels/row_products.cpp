@@ -97,5 +97,5 @@ void row_products_backward(const RowProductsBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(row_products_forward, RowProductsForward)
-LOCUS_KERNEL(row_products_backward, RowProductsBackward)
+LOCUS_CPU_KERNEL(row_products_forward, RowProductsForward)
+LOCUS_CPU_KERNEL(row_products_backward, RowProductsBackward)

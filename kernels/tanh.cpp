@@ -37,5 +37,5 @@ void tanh_backward(const TanhBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(tanh_forward, TanhForward)
-LOCUS_KERNEL(tanh_backward, TanhBackward)
+LOCUS_CPU_KERNEL(tanh_forward, TanhForward)
+LOCUS_CPU_KERNEL(tanh_backward, TanhBackward)

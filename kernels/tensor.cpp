@@ -12,6 +12,15 @@ const char* name_of(DType dtype) {
     return "?";
 }
 
+const char* name_of(Device device) {
+    switch (device) {
+        case Device::cpu: return "cpu";
+        case Device::cuda: return "cuda";
+        case Device::simt: return "simt";
+    }
+    return "?";
+}
+
 std::string Shape::to_string() const {
     std::string text = "[";
     for (int axis = 0; axis < rank_; ++axis) {

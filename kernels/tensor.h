@@ -12,13 +12,17 @@
 namespace locus {
 
 enum class DType : std::uint8_t { float32, float64, bfloat16, int32 };
-enum class Device : std::uint8_t { cpu, cuda };
+/// Where a tensor lies and who computes with it. simt: the kernels for a GPU, run on the processor (simt.h), for tests and for looking into them.
+enum class Device : std::uint8_t { cpu, cuda, simt };
 
 /// Bytes of one element.
 constexpr std::int64_t size_of(DType dtype) { return dtype == DType::float64 ? 8 : dtype == DType::bfloat16 ? 2 : 4; }
 
 /// "float32", "float64", "bfloat16", "int32".
 const char* name_of(DType dtype);
+
+/// "cpu", "cuda", "simt".
+const char* name_of(Device device);
 
 /// The storage type of bfloat16: the upper half of a float32.
 struct bfloat16_t {

@@ -28,4 +28,4 @@ void transpose(const Transpose& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(transpose, Transpose)
+LOCUS_CPU_KERNEL(transpose, Transpose)

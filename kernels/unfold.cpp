@@ -87,5 +87,5 @@ void unfold_backward(const UnfoldBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(unfold_forward, UnfoldForward)
-LOCUS_KERNEL(unfold_backward, UnfoldBackward)
+LOCUS_CPU_KERNEL(unfold_forward, UnfoldForward)
+LOCUS_CPU_KERNEL(unfold_backward, UnfoldBackward)

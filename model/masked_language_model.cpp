@@ -53,14 +53,14 @@ struct ChosenRows {
 
 Tensor chosen_of(Tape& tape, const Tensor& values, const Tensor& chosen) {
     if (!values) return {};
-    const Tensor result = tape.allocate({chosen.count()}, DType::int32);
+    const Tensor result = tape.host_tensor({chosen.count()}, DType::int32);
     const auto *const from = values.as<std::int32_t>(), *const index = chosen.as<std::int32_t>();
     for (std::int64_t n = 0; n < chosen.count(); ++n) result.as<std::int32_t>()[n] = from[index[n]];
     return result;
 }
 
 ChosenRows choose(Tape& tape, const ModelInput& input, const Tensor& chosen) {
-    const Tensor offsets = tape.allocate(input.rows.offsets.shape, DType::int32);
+    const Tensor offsets = tape.host_tensor(input.rows.offsets.shape, DType::int32);
     const auto *const begin = chosen.as<std::int32_t>(), *const end = begin + chosen.count();
     for (std::int64_t s = 0; s < offsets.count(); ++s) {
         const std::int32_t first = input.rows.offsets.as<std::int32_t>()[s];
@@ -89,8 +89,17 @@ MaskedLanguageModel::MaskedLanguageModel(const ModelSettings& settings, DType ar
     if (settings_.convolution.kernel > 0) convolution_.emplace(settings_, parameters_, encoder);
     declare_head();
     parameters_.allocate();
+    bind();
+}
+
+void MaskedLanguageModel::bind() {
     for (TransformerBlock& block : blocks_) block.bind();
     if (convolution_) convolution_->bind();
+}
+
+void MaskedLanguageModel::move_to(Device device) {
+    parameters_.move_to(device);
+    bind();
 }
 
 void MaskedLanguageModel::declare_embeddings(const std::string& prefix) {
@@ -169,7 +178,7 @@ Var MaskedLanguageModel::embeddings(Tape& tape, const ModelInput& input, const R
     } else {
         Tensor types = input.token_types;
         if (!types) {
-            types = tape.allocate(input.ids.shape, DType::int32);
+            types = tape.host_tensor(input.ids.shape, DType::int32);
             std::fill_n(types.as<std::int32_t>(), types.count(), 0);
         }
         x = embedding(tape, {words, {.table = tape.parameter(*token_type_), .ids = types}});

@@ -44,7 +44,10 @@ public:
     DType arithmetic() const { return bfloat16_products_ ? DType::bfloat16 : parameters_.dtype(); }
     Parameters& parameters() { return parameters_; }
     const Parameters& parameters() const { return parameters_; }
-    /// Fills the parameters as the reference implementation does: normal(0, initializer_range), zero biases, norms 1 and 0.
+    /// Takes the parameters to a device, where from now on the model computes: with tapes over an arena of the same device. Throws GpuError.
+    void move_to(Device device);
+    Device device() const { return parameters_.device(); }
+    /// On the processor, before move_to(): fills the parameters as the reference implementation does: normal(0, initializer_range), zero biases, norms 1 and 0.
     void initialize(std::uint32_t seed);
 
     /// The longest sequence that the model takes; 0: any.
@@ -70,6 +73,7 @@ public:
                               const RunMode& mode) const;
 
 private:
+    void bind();
     void declare_embeddings(const std::string& prefix);
     void declare_head();
     void check_input(const ModelInput& input) const;

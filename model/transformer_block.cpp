@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "kernels/device.h"
 #include "kernels/random.h"
 #include "model/forward_visitor.h"
 
@@ -12,7 +12,7 @@ namespace {
 
 // f of each sequence: log n / log train_length.
 Tensor log_length_factors(Tape& tape, const Tensor& offsets, std::int64_t train_length) {
-    const Tensor factors = tape.allocate({offsets.count() - 1}, DType::float64);
+    const Tensor factors = tape.host_tensor({offsets.count() - 1}, DType::float64);
     const std::int32_t* const begin = offsets.as<std::int32_t>();
     for (std::int64_t s = 0; s < factors.count(); ++s) {
         const double length = std::max(begin[s + 1] - begin[s], 2);
@@ -118,7 +118,7 @@ TransformerBlock::Rotated TransformerBlock::rotate(Tape& tape, Var x, std::int64
     Var before = x;
     if (mode.visitor != nullptr) {
         const Tensor copy = tape.allocate(x.shape(), x.value().dtype);
-        std::memcpy(copy.data, x.value().data, static_cast<std::size_t>(copy.bytes()));
+        locus::copy(x.value(), copy);
         before = tape.constant(copy);
     }
     Var rotated = x;

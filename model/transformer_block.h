@@ -35,7 +35,7 @@ public:
     /// outlive the block.
     TransformerBlock(const ModelSettings& settings, const PositionEncodings& encodings, Parameters& parameters,
                      const std::string& prefix, std::int64_t number);
-    /// Call once when the parameters have their memory.
+    /// Call when the parameters have their memory, and again when they have moved.
     void bind();
 
     /// The batch attends to itself: [rows, hidden]. `input` supplies the rows.

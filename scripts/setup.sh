@@ -10,7 +10,7 @@ set -euo pipefail
 
 # ocl-icd-opencl-dev: only because the CMake file of libdnnl-dev asks for OpenCL.
 packages=(build-essential cmake ninja-build pkg-config
-    libdnnl-dev ocl-icd-opencl-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libutf8proc-dev libzstd-dev
+    libdnnl-dev ocl-icd-opencl-dev libboost-context-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libutf8proc-dev libzstd-dev
     libgtest-dev libgmock-dev libbenchmark-dev
     python3 python3-matplotlib python3-pandas python3-scipy python3-yaml zstd)
 

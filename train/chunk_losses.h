@@ -23,7 +23,9 @@ using TokensDone = std::function<void(std::int64_t tokens)>;
 /// Keeps its memory from call to call.
 class ChunkLosses {
 public:
-    explicit ChunkLosses(const PairedWindows& windows) : windows_(windows) {}
+    /// `device`: of the models to come.
+    explicit ChunkLosses(const PairedWindows& windows, Device device = Device::cpu)
+        : windows_(windows), arena_(device) {}
 
     /// Tokens of a batch, at least those of one chunk: enough for full speed, little memory.
     static constexpr std::int64_t tokens_at_once = 12288;

@@ -316,15 +316,17 @@ struct Subject {
     StepBatches source;
     MaskedLanguageModel model;
     Optimizer optimizer;
-    TrainingStep training;
+    std::optional<TrainingStep> training;  // made when the model is where it computes
 
     Subject(const BenchCommand& command, const std::vector<std::string>& overrides)
         : settings(settings_of(command, overrides)),
           source(settings, command.corpus),
           model(with_vocabulary(settings, source.vocabulary()), dtype_of_precision(settings.run.precision)),
-          optimizer(settings.train.optimizer, model.parameters()),
-          training(settings, model, optimizer) {
+          optimizer(settings.train.optimizer, model.parameters()) {
         model.initialize(settings.run.seed);
+        model.move_to(device_of(settings.run));
+        optimizer.move_to(model.device());
+        training.emplace(settings, model, optimizer);
     }
     Subject(const Subject&) = delete;
     Subject& operator=(const Subject&) = delete;
@@ -353,11 +355,11 @@ int run_bench(const BenchCommand& command) {
     std::vector<double> ratios;
     double tokens = 0, flops = 0;
     std::int64_t peak_memory = 0;
-    Arena forward_arena;
+    Arena forward_arena(subject.model.device());
     for (std::int64_t step = 1; step <= command.warmup + command.steps; ++step) {
         const std::vector<TokenBatch> batches = subject.batches(step);
-        const StepTime time = time_step(subject.training, step, batches);
-        const double other = beside ? time_step(beside->training, step, beside->batches(step)).seconds() : 0;
+        const StepTime time = time_step(*subject.training, step, batches);
+        const double other = beside ? time_step(*beside->training, step, beside->batches(step)).seconds() : 0;
         ProgressLine::show_activity("step", step, command.warmup + command.steps);
         if (step <= command.warmup) continue;
         times.push_back(time);
@@ -377,7 +379,7 @@ int run_bench(const BenchCommand& command) {
     summary.threads = threads;
     summary.parameters = subject.model.parameters().count();
     summary.tokens = static_cast<std::int64_t>(tokens / steps);
-    summary.activation_bytes = subject.training.arena().peak();
+    summary.activation_bytes = subject.training->arena().peak();
     summary.peak_memory_bytes = peak_memory;
     summary.beside = fmt::format("{}", fmt::join(command.beside, " "));
     summary.ratios = quartiles(ratios);

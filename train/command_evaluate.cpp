@@ -102,7 +102,7 @@ std::vector<LengthRow> evaluate_as_trained(const EvaluateCommand& command, Subje
     const Masking masking(subject.data.masking, subject.tokenizer());
     const Batches batches(samples, masking, 0);
     const TrainSettings train = subject.run ? subject.run->train : TrainSettings();
-    Arena arena;
+    Arena arena(subject.model().device());
     const EvaluationResult result = evaluate(subject.model(), batches, train.batch_size,
                                              command.samples > 0 ? command.samples : train.evaluate_samples, arena,
                                              [](std::int64_t done, std::int64_t total) {

@@ -229,7 +229,7 @@ std::vector<LengthRow> evaluate_policy(const PairedWindows& windows, const Lengt
     std::vector<SchemeSums> schemes;
     for (const std::string& scheme : protocol.schemes)
         schemes.push_back(start_scheme(windows, protocol, scheme, variants));
-    ChunkLosses losses(windows);
+    ChunkLosses losses(windows, variants.front().model->device());
     const std::int64_t at_once = std::max<std::int64_t>(1, ChunkLosses::tokens_at_once / longest_of(protocol));
     WindowGroup group;
     for (group.first = 0; group.first < windows.count(); group.first += at_once) {

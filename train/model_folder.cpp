@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "kernels/device.h"
 #include "model/error.h"
 #include "model/hugging_face.h"
 #include "model/position/learned_table.h"
@@ -326,8 +327,8 @@ void save_weights(const fs::path& folder, const MaskedLanguageModel& model) {
         Tensor value = parameter.value;
         if (parameter.heads_interleaved > 0) {
             reordered.emplace_back(static_cast<std::size_t>(value.bytes()));
-            value.data = reordered.back().data();
-            interleave_heads(parameter.value, value, parameter.heads_interleaved);
+            value = Tensor(reordered.back().data(), value.shape, value.dtype);
+            interleave_heads(HostCopy(parameter.value).tensor(), value, parameter.heads_interleaved);
         }
         tensors.push_back({parameter.name, value});
     }

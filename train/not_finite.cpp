@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/device.h"
+
 namespace locus {
 namespace {
 
@@ -17,8 +19,10 @@ bool all_finite_of(const T* values, std::int64_t count) {
 }  // namespace
 
 bool all_finite(const Tensor& tensor) {
-    if (tensor.dtype == DType::float64) return all_finite_of(tensor.as<double>(), tensor.count());
-    return all_finite_of(tensor.as<float>(), tensor.count());
+    const HostCopy copy(tensor);
+    const Tensor& here = copy.tensor();
+    if (tensor.dtype == DType::float64) return all_finite_of(here.as<double>(), here.count());
+    return all_finite_of(here.as<float>(), here.count());
 }
 
 std::string first_bad_parameter(const Parameters& parameters) {

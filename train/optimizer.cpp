@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <cstddef>
+#include <utility>
 
 #include "kernels/adamw.h"
+#include "kernels/device.h"
 
 namespace locus {
 namespace {
@@ -18,8 +20,19 @@ Optimizer::Optimizer(const OptimizerSettings& settings, Parameters& parameters)
       m_(static_cast<std::size_t>(parameters.count() * size_of(parameters.dtype()))),
       v_(static_cast<std::size_t>(parameters.count() * size_of(parameters.dtype()))) {}
 
-Tensor Optimizer::m() const { return Tensor(m_.data(), {parameters_.count()}, parameters_.dtype()); }
-Tensor Optimizer::v() const { return Tensor(v_.data(), {parameters_.count()}, parameters_.dtype()); }
+Tensor Optimizer::m() const { return Tensor(m_.data(), {parameters_.count()}, parameters_.dtype(), device_); }
+Tensor Optimizer::v() const { return Tensor(v_.data(), {parameters_.count()}, parameters_.dtype(), device_); }
+
+void Optimizer::move_to(Device device) {
+    if (device == device_) return;
+    const Tensor m_before = m(), v_before = v();
+    const Buffer m_kept = std::move(m_), v_kept = std::move(v_);
+    device_ = device;
+    m_ = Buffer(static_cast<std::size_t>(m_before.bytes()), device);
+    v_ = Buffer(static_cast<std::size_t>(v_before.bytes()), device);
+    copy(m_before, m());
+    copy(v_before, v());
+}
 
 double Optimizer::gradient_norm() const {
     double squares = 0;

@@ -14,6 +14,9 @@ public:
     /// Moments start at zero.
     Optimizer(const OptimizerSettings& settings, Parameters& parameters);
 
+    /// Takes the moments to where the parameters have gone. Throws GpuError.
+    void move_to(Device device);
+
     /// The gradients' norm, over all parameters.
     double gradient_norm() const;
     /// One update: `step` from 1, `learning_rate` of this step, `gradient_norm` as measured (clipping scales by clip / norm when the norm is
@@ -27,6 +30,7 @@ public:
 private:
     OptimizerSettings settings_;
     Parameters& parameters_;
+    Device device_ = Device::cpu;
     Buffer m_, v_;
 };
 

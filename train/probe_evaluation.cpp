@@ -173,7 +173,7 @@ std::vector<ProbeResult> evaluate_probe(const MaskedLanguageModel& model, const 
     std::vector<ProbeResult> results;
     ExampleBatch batch;
     BatchTensors tensors;
-    Arena arena;
+    Arena arena(model.device());
     for (const std::int64_t length : lengths) {
         DataSettings data = trained;
         data.sequence_length = length;

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "data/output_file.h"
+#include "kernels/device.h"
 #include "train/error.h"
 
 namespace locus {
@@ -343,8 +344,10 @@ void write_safetensors(const fs::path& path, const std::vector<NamedTensor>& ten
         OutputFile file(path);
         file.write({reinterpret_cast<const char*>(&length), length_bytes});
         file.write(header);
-        for (const NamedTensor& named : tensors)
-            file.write({static_cast<const char*>(named.tensor.data), static_cast<std::size_t>(named.tensor.bytes())});
+        for (const NamedTensor& named : tensors) {
+            const HostCopy here(named.tensor);
+            file.write({static_cast<const char*>(here.tensor().data), static_cast<std::size_t>(here.tensor().bytes())});
+        }
         file.finish();
     } catch (...) {
         unlink(path.c_str());

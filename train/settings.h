@@ -5,6 +5,7 @@
 #include <string>
 
 #include "data/settings.h"
+#include "kernels/tensor.h"
 #include "model/settings.h"
 
 namespace locus {
@@ -13,10 +14,15 @@ struct RunSettings {
     std::string name;                // empty: the configuration file's stem
     std::string directory = "runs";  // the run folder is directory/name
     std::uint32_t seed = 1;
-    std::string device = "auto";        // auto | cpu | cuda
+    std::string device = "auto";        // auto | cpu | cuda | simt: the kernels for a GPU, run on the processor
     std::string precision = "float32";  // float32 | float64 (tests) | bfloat16
     std::int64_t threads = 0;           // 0: all cores that the process may use
 };
+
+/// Where a resolved configuration computes.
+inline Device device_of(const RunSettings& run) {
+    return run.device == "cuda" ? Device::cuda : run.device == "simt" ? Device::simt : Device::cpu;
+}
 
 struct OptimizerSettings {
     std::string type = "adamw";

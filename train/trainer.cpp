@@ -11,6 +11,7 @@
 #include "data/corpus_warnings.h"
 #include "data/probes/probe_batches.h"
 #include "data/unigram_entropy.h"
+#include "kernels/device.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
 #include "model/cost.h"
@@ -113,6 +114,7 @@ void report_start(const Settings& settings, const PreparedData& data, const Mask
     const double flops = 3 * forward_flops(shape, length, length, masked) / static_cast<double>(length);
     const MemoryEstimate memory = training_memory(shape, train.batch_size, length, masked_share);
     log_line(fmt::format("processor: {}, {}, {} threads", processor_name(), name_of(isa()), omp_get_max_threads()));
+    if (model.device() != Device::cpu) log_line("device: " + description_of(model.device()));
     log_line(fmt::format("kernels: matrix products by {}, all else own kernels for {}; {}",
                          multiplier_of(model.parameters().dtype()), name_of(isa()),
                          describe_precision(settings.run.precision)));
@@ -211,6 +213,8 @@ int start_or_resume(Settings settings, const fs::path& folder, const fs::path& c
     const LogFile log(folder / "log.txt");
     TrainerState state =
         resumes ? resumed_state(folder, checkpoint, *model, optimizer) : start_state(settings, data, *model);
+    model->move_to(device_of(settings.run));
+    optimizer.move_to(model->device());
     state.configuration = fixed_configuration(settings);
     write_file_atomically(folder / "config.yaml", write_configuration(settings));
     report_start(settings, data, *model);

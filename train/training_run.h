@@ -76,7 +76,7 @@ private:
     TrainerState state_;
     TrainingStep step_;
     std::optional<BatchLoader> loader_;
-    Arena evaluation_arena_;
+    Arena evaluation_arena_{parts_.model.device()};
 
     double elapsed_before_;  // seconds of the sessions before this one
     Clock::time_point start_ = Clock::now();

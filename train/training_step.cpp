@@ -18,7 +18,7 @@ struct TrainingStep::Totals {
 };
 
 TrainingStep::TrainingStep(const Settings& settings, MaskedLanguageModel& model, Optimizer& optimizer)
-    : settings_(settings), model_(model), optimizer_(optimizer) {}
+    : settings_(settings), model_(model), optimizer_(optimizer), arena_(model.device()) {}
 
 // Tells the clock what follows; it reads or writes so many tensors as large as all parameters.
 void TrainingStep::enter(Phase phase, int tensors) {

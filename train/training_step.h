@@ -34,7 +34,7 @@ struct StepPhases {
 
 class TrainingStep {
 public:
-    /// `settings` with every -1 resolved.
+    /// `settings` with every -1 resolved. Steps run where the model is when this is made.
     TrainingStep(const Settings& settings, MaskedLanguageModel& model, Optimizer& optimizer);
 
     /// Runs step number `step` (from 1). The loss is normalised by the masked tokens of all micro-batches together; dropout counts the

@@ -1,8 +1,7 @@
 // y = a + b;   da = dy,   db = dy.   kernels/add.h
 #include "kernels/add.h"
 
-#include <cstring>
-
+#include "kernels/device.h"
 #include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
@@ -15,7 +14,7 @@ void pass_on(Tape& tape, const Tensor& dy, Var input) {
     if (target.accumulate) {
         add({.x = dy, .y = target.tensor});
     } else {
-        std::memcpy(target.tensor.data, dy.data, static_cast<std::size_t>(dy.bytes()));
+        copy(dy, target.tensor);
     }
 }
 
@@ -23,7 +22,7 @@ void pass_on(Tape& tape, const Tensor& dy, Var input) {
 
 Var add(Tape& tape, Var a, Var b) {
     const Tensor value = tape.allocate(a.shape(), a.value().dtype);
-    std::memcpy(value.data, a.value().data, static_cast<std::size_t>(value.bytes()));
+    copy(a.value(), value);
     add({.x = b.value(), .y = value});
     const Var y = tape.variable(value);
     tape.record({.forward = moves(a, b, y), .backward = moves(y, a, b)}, [&tape, a, b, y] {

@@ -39,17 +39,17 @@ Tensor table_view(const Tensor& table, Heads heads) {
     return view;
 }
 
-RelativeTable relative_table(const RelativeTerm& term, Heads heads) {
+RelativeTable relative_table(Tape& tape, const RelativeTerm& term, Heads heads) {
     if (!term.table) return {};
-    return {table_view(term.table.value(), heads), term.row_of_distance};
+    return {table_view(term.table.value(), heads), tape.resident(term.row_of_distance)};
 }
 
-AttentionTerms terms_of(const AttentionScore& score, Heads heads) {
+AttentionTerms terms_of(Tape& tape, const AttentionScore& score, Heads heads) {
     AttentionTerms terms;
     terms.scale = score.scale;
-    terms.key_table = relative_table(score.key_table, heads);
-    terms.query_table = relative_table(score.query_table, heads);
-    terms.value_table = relative_table(score.value_table, heads);
+    terms.key_table = relative_table(tape, score.key_table, heads);
+    terms.query_table = relative_table(tape, score.query_table, heads);
+    terms.value_table = relative_table(tape, score.value_table, heads);
     if (score.content_bias) terms.content_bias = score.content_bias.value();
     if (score.position_bias) terms.position_bias = score.position_bias.value();
     for (std::size_t n = 0; n < terms.biases.size(); ++n) {
@@ -61,24 +61,24 @@ AttentionTerms terms_of(const AttentionScore& score, Heads heads) {
             terms.channels[n] = {rows_of_heads(part.query.value(), heads), rows_of_heads(part.key.value(), heads)};
     }
     terms.window = score.window;
-    terms.sequence_scale = score.sequence_scale;
+    terms.sequence_scale = tape.resident(score.sequence_scale);
     return terms;
 }
 
 // Pairs of a query and a key that it sees. At the ends of a sequence a window sees less; that is not taken off.
-std::int64_t pairs_of(const AttentionForward& args) {
-    const auto *const q = args.q_rows.offsets.as<std::int32_t>(), *const k = args.k_rows.offsets.as<std::int32_t>();
+std::int64_t pairs_of(const AttentionRows& q_rows, const AttentionRows& k_rows, std::int64_t window) {
+    const auto *const q = q_rows.offsets.as<std::int32_t>(), *const k = k_rows.offsets.as<std::int32_t>();
     std::int64_t pairs = 0;
-    for (std::int64_t s = 0; s + 1 < args.q_rows.offsets.count(); ++s) {
-        const std::int64_t keys = k[s + 1] - k[s], around = 2 * args.terms.window + 1;
-        pairs += (q[s + 1] - q[s]) * (args.terms.window > 0 ? std::min(keys, around) : keys);
+    for (std::int64_t s = 0; s + 1 < q_rows.offsets.count(); ++s) {
+        const std::int64_t keys = k[s + 1] - k[s], around = 2 * window + 1;
+        pairs += (q[s + 1] - q[s]) * (window > 0 ? std::min(keys, around) : keys);
     }
     return pairs;
 }
 
 // Two products of head_dim channels for each pair, and two more for each table: the band of distances that a tile of pairs sees is about twice as wide as
 // the tile. Twice that on the way back, where a product has two factors; that the kernel computes the scores again is not counted.
-OperationCost attention_cost(const AttentionForward& args) {
+OperationCost attention_cost(const AttentionForward& args, std::int64_t pairs) {
     const AttentionTerms& terms = args.terms;
     std::int64_t channels = 2 * args.q.shape[2];
     Cost of_terms;
@@ -91,7 +91,7 @@ OperationCost attention_cost(const AttentionForward& args) {
         of_terms = of_terms + moves(more.query, more.key);
     }
     for (const Tensor& bias : terms.biases) of_terms = of_terms + moves(bias);
-    const Cost products = multiply_adds(pairs_of(args) * args.q.shape[1] * channels);
+    const Cost products = multiply_adds(pairs * args.q.shape[1] * channels);
     return {.forward = products + of_terms + moves(args.q, args.k, args.value, args.out, args.log_sum_exp),
             .backward = 2 * products + 3 * of_terms + moves(args.out, args.out, args.log_sum_exp) +
                         2 * moves(args.q, args.k, args.value)};
@@ -166,11 +166,11 @@ Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::
     AttentionForward forward = {.q = q.as_heads(heads, head_dim),
                                 .k = k.as_heads(heads, head_dim),
                                 .value = value.as_heads(heads, head_dim),
-                                .q_rows = q_rows,
-                                .k_rows = k_rows,
-                                .terms = terms_of(score, shape),
+                                .q_rows = tape.resident(q_rows),
+                                .k_rows = tape.resident(k_rows),
+                                .terms = terms_of(tape, score, shape),
                                 .dropout = dropout,
-                                .dropout_rows = dropout_rows,
+                                .dropout_rows = tape.resident(dropout_rows),
                                 .out = out.reshape({rows, heads, head_dim}),
                                 .log_sum_exp = log_sum_exp,
                                 .bfloat16 = tape.bfloat16_products(),
@@ -178,7 +178,8 @@ Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::
     attention_forward(forward);
     if (computed != nullptr) *computed = forward;
     const Var y = tape.variable(out);
-    tape.record(attention_cost(forward), [&tape, q, k, value, shape, score, forward, y] {
+    tape.record(attention_cost(forward, pairs_of(q_rows, k_rows, score.window)), [&tape, q, k, value, shape, score,
+                                                                                  forward, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
         const bool overwrite = cover_one_source(q, k, value, shape) && !tape.gradient_target(q.source).accumulate;

@@ -1,8 +1,8 @@
 // y = [a, b, ...];   da = its part of dy.
 #include <array>
-#include <cstring>
 
 #include "kernels/add.h"
+#include "kernels/device.h"
 #include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
@@ -10,7 +10,7 @@ namespace locus {
 
 Var zeros(Tape& tape, const Tensor& like) {
     const Tensor value = tape.allocate(like.shape, like.dtype);
-    std::memset(value.data, 0, static_cast<std::size_t>(value.bytes()));
+    fill_zeros(value);
     return tape.constant(value);
 }
 
@@ -28,8 +28,7 @@ Var concatenate(Tape& tape, std::initializer_list<Var> parts) {
     std::int64_t begin = 0;
     for (const Var& part : parts) {
         const Tensor& from = part.value();
-        std::memcpy(value.slice(0, begin, begin + from.count()).data, from.data,
-                    static_cast<std::size_t>(from.bytes()));
+        copy(from.reshape({from.count()}), value.slice(0, begin, begin + from.count()));
         begin += from.count();
     }
     const Var y = tape.variable(value);

@@ -6,7 +6,8 @@
 
 namespace locus {
 
-Var depthwise_convolution(Tape& tape, Var x, Var weight, Var bias, const AttentionRows& rows, Edges edges) {
+Var depthwise_convolution(Tape& tape, Var x, Var weight, Var bias, const AttentionRows& host_rows, Edges edges) {
+    const AttentionRows rows = tape.resident(host_rows);
     const Tensor value = tape.allocate(x.shape(), x.value().dtype);
     depthwise_convolution_forward({.x = x.value(),
                                    .weight = weight.value(),

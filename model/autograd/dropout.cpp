@@ -7,8 +7,9 @@
 
 namespace locus {
 
-Var dropout(Tape& tape, Var x, const Dropout& dropout, const DropoutRows& rows) {
+Var dropout(Tape& tape, Var x, const Dropout& dropout, const DropoutRows& host_rows) {
     if (!dropout) return x;
+    const DropoutRows rows = tape.resident(host_rows);
     const Tensor value = tape.allocate(x.shape(), x.value().dtype);
     dropout_forward({.x = x.value(), .y = value, .dropout = dropout, .rows = rows});
     const Var y = tape.variable(value, tape.needs_gradient(x));

@@ -2,18 +2,14 @@
 #include "kernels/embedding.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/add.h"
+#include "kernels/device.h"
 #include "model/autograd/operation_cost.h"
 #include "model/autograd/operations.h"
 
 namespace locus {
 namespace {
-
-void copy(const Tensor& from, const Tensor& to) {
-    std::memcpy(to.data, from.data, static_cast<std::size_t>(from.bytes()));
-}
 
 // A row of the table is read once, however many tokens have it, and on the way back its gradient is read and written.
 OperationCost lookup_cost(const EmbeddingTerm& term) {
@@ -35,14 +31,16 @@ Var embedding(Tape& tape, std::initializer_list<EmbeddingTerm> terms, Var onto) 
     std::array<EmbeddingTerm, max_terms> kept = {};
     std::size_t count = 0;
     OperationCost cost = {.forward = moves(value, onto), .backward = moves(value, onto)};
-    for (const EmbeddingTerm& term : terms) {
+    for (const EmbeddingTerm& given : terms) {
+        EmbeddingTerm& term = kept[count++] = given;
+        term.ids = tape.resident(given.ids);
+        term.weights = tape.resident(given.weights);
         embedding_forward({.table = term.table.value(),
                            .ids = term.ids,
                            .y = value,
                            .weights = term.weights,
                            .accumulate = accumulate});
         accumulate = true;
-        kept[count++] = term;
         cost = cost + lookup_cost(term);
     }
     const Var y = tape.variable(value);

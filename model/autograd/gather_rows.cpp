@@ -7,6 +7,7 @@
 namespace locus {
 
 Var gather_rows(Tape& tape, Var x, Tensor indices) {
+    indices = tape.resident(indices);
     const Tensor value = tape.allocate({indices.count(), x.shape()[1]}, x.value().dtype);
     gather_rows_forward({.x = x.value(), .indices = indices, .y = value});
     const Var y = tape.variable(value);

@@ -9,7 +9,8 @@ namespace {
 
 // sum: where drop(x) + residual goes, possibly the value of x
 Var normalised(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsilon, const Dropout& dropout,
-               const DropoutRows& rows, const Tensor& sum) {
+               const DropoutRows& host_rows, const Tensor& sum) {
+    const DropoutRows rows = tape.resident(host_rows);
     const Shape shape = x.shape();
     const DType dtype = x.value().dtype;
     const Tensor value = tape.allocate(shape, dtype);

@@ -15,7 +15,8 @@ Tensor part(const Tensor& whole, int axis, std::int64_t n, std::int64_t directio
 
 }  // namespace
 
-Var lru(Tape& tape, Var u, const LruFactors& factors, const AttentionRows& rows, std::int64_t directions) {
+Var lru(Tape& tape, Var u, const LruFactors& factors, const AttentionRows& host_rows, std::int64_t directions) {
+    const AttentionRows rows = tape.resident(host_rows);
     const Tensor value = tape.allocate(u.shape(), u.value().dtype);
     for (std::int64_t n = 0; n < directions; ++n) {
         lru_forward({.u = part(u.value(), 1, n, directions),

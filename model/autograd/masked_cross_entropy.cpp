@@ -19,15 +19,16 @@ MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor 
                 [&tape, x, weight, logits] { product_backward(tape, logits, x, weight); });
 
     tape.enter(Phase::cross_entropy);
-    const MaskedLoss result = {tape.allocate({rows}, DType::float64), tape.allocate({rows}, DType::int32)};
+    const Tensor loss = tape.allocate({rows}, DType::float64), correct = tape.allocate({rows}, DType::int32);
     cross_entropy({.logits = logits,
                    .bias = bias.value(),
-                   .targets = targets,
-                   .loss = result.loss,
-                   .correct = result.correct,
+                   .targets = tape.resident(targets),
+                   .loss = loss,
+                   .correct = correct,
                    .gradient = tape.recording(),
                    .scale = scale,
                    .dbias = tape.recording() ? tape.gradient_sum(bias) : Tensor()});
+    const MaskedLoss result = {tape.on_host(loss), tape.on_host(correct)};
     tape.record({.forward = moves(logits, logits)}, [] {});
     return result;
 }

@@ -6,7 +6,8 @@
 
 namespace locus {
 
-Var min_gru(Tape& tape, Var x, const AttentionRows& rows, std::int64_t directions) {
+Var min_gru(Tape& tape, Var x, const AttentionRows& host_rows, std::int64_t directions) {
+    const AttentionRows rows = tape.resident(host_rows);
     const std::int64_t states = x.shape()[1] / (2 * directions);
     const Tensor value = tape.allocate({x.shape()[0], directions * states}, x.value().dtype);
     const auto part = [](const Tensor& whole, std::int64_t n, std::int64_t columns) {

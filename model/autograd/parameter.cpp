@@ -1,9 +1,10 @@
 #include "model/autograd/parameter.h"
 
 #include <cmath>
-#include <cstring>
 #include <numbers>
+#include <utility>
 
+#include "kernels/device.h"
 #include "kernels/random.h"
 
 namespace locus {
@@ -104,15 +105,27 @@ Parameter& Parameters::declare(std::string name, Shape shape, std::vector<double
     return parameter;
 }
 
-void Parameters::allocate() {
-    values_ = Buffer(static_cast<std::size_t>(count_ * size_of(dtype_)));
-    gradients_ = Buffer(static_cast<std::size_t>(count_ * size_of(dtype_)));
+void Parameters::obtain(Device device) {
+    device_ = device;
+    values_ = Buffer(static_cast<std::size_t>(count_ * size_of(dtype_)), device);
+    gradients_ = Buffer(static_cast<std::size_t>(count_ * size_of(dtype_)), device);
     std::int64_t offset = 0;
     for (Parameter& parameter : list_) {
-        parameter.value.data = static_cast<char*>(values_.data()) + offset;
-        parameter.gradient.data = static_cast<char*>(gradients_.data()) + offset;
+        const Shape shape = parameter.value.shape;
+        parameter.value = Tensor(static_cast<char*>(values_.data()) + offset, shape, dtype_, device);
+        parameter.gradient = Tensor(static_cast<char*>(gradients_.data()) + offset, shape, dtype_, device);
         offset += parameter.value.bytes();
     }
+}
+
+void Parameters::allocate() { obtain(Device::cpu); }
+
+void Parameters::move_to(Device device) {
+    if (device == device_) return;
+    const Tensor before = values();
+    const Buffer kept = std::move(values_);
+    obtain(device);
+    copy(before, values());
 }
 
 Parameter* Parameters::find(std::string_view name) {
@@ -122,9 +135,7 @@ Parameter* Parameters::find(std::string_view name) {
     return nullptr;
 }
 
-void Parameters::zero_gradients() {
-    std::memset(gradients_.data(), 0, static_cast<std::size_t>(count_ * size_of(dtype_)));
-}
+void Parameters::zero_gradients() { fill_zeros(gradients()); }
 
 void Parameters::initialize(std::uint32_t seed, double deviation) {
     for (const Parameter& parameter : list_) {
@@ -144,8 +155,8 @@ Parameter joined(const Parameter& first, const Parameter& last) {
     const std::int64_t row = first.value.bytes() / shape[0];
     LOCUS_CHECK(bytes > 0 && bytes % row == 0, "joined", first.name + " and " + last.name + " do not fit together");
     shape[0] = bytes / row;
-    whole.value = Tensor(first.value.data, shape, first.value.dtype);
-    whole.gradient = Tensor(first.gradient.data, shape, first.gradient.dtype);
+    whole.value = Tensor(first.value.data, shape, first.value.dtype, first.value.device);
+    whole.gradient = Tensor(first.gradient.data, shape, first.gradient.dtype, first.gradient.device);
     return whole;
 }
 

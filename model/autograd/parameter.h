@@ -39,8 +39,11 @@ public:
     Parameter& declare(std::string name, Shape shape, Initialization initialization = Initialization::normal);
     /// The same for one that starts as these numbers, in the order of its elements.
     Parameter& declare(std::string name, Shape shape, std::vector<double> start);
-    /// Obtains the memory: values and gradients, all zero.
+    /// Obtains the memory, the processor's: values and gradients, all zero.
     void allocate();
+    /// Takes the values to `device`; gradients are zero there. What was made of the old memory (views, variables) is void. Throws GpuError.
+    void move_to(Device device);
+    Device device() const { return device_; }
 
     DType dtype() const { return dtype_; }
     std::int64_t count() const { return count_; }
@@ -50,8 +53,8 @@ public:
     Parameter* find(std::string_view name);
 
     /// All values, all gradients: [count].
-    Tensor values() const { return Tensor(values_.data(), {count_}, dtype_); }
-    Tensor gradients() const { return Tensor(gradients_.data(), {count_}, dtype_); }
+    Tensor values() const { return Tensor(values_.data(), {count_}, dtype_, device_); }
+    Tensor gradients() const { return Tensor(gradients_.data(), {count_}, dtype_, device_); }
     void zero_gradients();
 
     /// Fills every parameter by its Initialization: normal(0, deviation) from Philox keyed by the seed and the name after its first dot, so
@@ -59,7 +62,10 @@ public:
     void initialize(std::uint32_t seed, double deviation);
 
 private:
+    void obtain(Device device);
+
     DType dtype_;
+    Device device_ = Device::cpu;
     std::int64_t count_ = 0;
     std::deque<Parameter> list_;
     Buffer values_, gradients_;

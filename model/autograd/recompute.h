@@ -14,8 +14,8 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstring>
 
+#include "kernels/device.h"
 #include "model/autograd/tape.h"
 
 namespace locus {
@@ -49,7 +49,7 @@ Var recompute(Tape& tape, const std::array<Var, N>& inputs, Function f) {
         std::array<Var, N> inside;
         for (std::size_t n = 0; n < N; ++n) inside[n] = inner.constant(inputs[n].value());
         const Tensor computed = f(inner, inside).value(), kept = tape.allocate(computed.shape, computed.dtype);
-        std::memcpy(kept.data, computed.data, static_cast<std::size_t>(computed.bytes()));
+        copy(computed, kept);
         return kept;
     };
     const Var y = tape.variable(value_alone());

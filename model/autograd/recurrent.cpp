@@ -52,7 +52,7 @@ Var recurrent(Tape& tape, Var x, Cell cell, std::initializer_list<RecurrentDirec
                                           .weight = direction.weight.value(),
                                           .bias = direction.bias.value(),
                                           .start = direction.start ? direction.start.value() : Tensor(),
-                                          .rows = rows,
+                                          .rows = tape.resident(rows),
                                           .reverse = direction.reverse,
                                           .h = value.slice(1, number * states, (number + 1) * states),
                                           .before = tape.allocate({count, states}, dtype),

@@ -8,9 +8,9 @@ namespace locus {
 
 Var rotary_in_place(Tape& tape, Var x, std::int64_t columns, const RotaryAngles& angles) {
     const Rotary turn = {.x = x.value(),
-                         .positions = angles.positions,
-                         .cosines = angles.cosines,
-                         .sines = angles.sines,
+                         .positions = tape.resident(angles.positions),
+                         .cosines = tape.resident(angles.cosines),
+                         .sines = tape.resident(angles.sines),
                          .columns = columns,
                          .head_dim = angles.head_dim,
                          .interleaved = angles.interleaved};

@@ -9,8 +9,12 @@ namespace locus {
 
 Var row_products(Tape& tape, Var a, Tensor a_rows, Var b, Tensor b_rows, std::int64_t heads, double scale) {
     const Tensor value = tape.allocate({heads, a_rows.count()}, a.value().dtype);
-    const RowProducts operands = {
-        .a = a.value(), .b = b.value(), .a_rows = a_rows, .b_rows = b_rows, .heads = heads, .scale = scale};
+    const RowProducts operands = {.a = a.value(),
+                                  .b = b.value(),
+                                  .a_rows = tape.resident(a_rows),
+                                  .b_rows = tape.resident(b_rows),
+                                  .heads = heads,
+                                  .scale = scale};
     row_products_forward({.operands = operands, .y = value});
     const Var y = tape.variable(value);
     const Cost products = multiply_adds(a_rows.count() * a.shape()[1]);

@@ -1,23 +1,65 @@
 #include "model/autograd/tape.h"
 
-#include <cstring>
-
 #include "kernels/add.h"
+#include "kernels/device.h"
 
 namespace locus {
+namespace {
 
-void* Tape::take(std::size_t bytes) {
-    void* const memory = arena_.take(bytes);
-    Arena::link(memory) = std::exchange(open_.blocks, memory);
+// Calls `before` with the bounds of each block of the chain, then gives it back.
+template <class Before>
+void give_back_chain(Arena& arena, void* block, const Before& before) {
+    while (block != nullptr) {
+        void* const next = arena.link(block);
+        before(block, static_cast<char*>(block) + arena.size_of_block(block));
+        arena.give_back(block);
+        block = next;
+    }
+}
+
+}  // namespace
+
+void* Tape::take(Arena& arena, void*& chain, std::size_t bytes) {
+    void* const memory = arena.take(bytes);
+    arena.link(memory) = std::exchange(chain, memory);
     return memory;
 }
 
 Tensor Tape::allocate(Shape shape, DType dtype) {
-    return Tensor(take(static_cast<std::size_t>(shape.count() * size_of(dtype))), shape, dtype);
+    void* const memory = take(arena_, open_.blocks, static_cast<std::size_t>(shape.count() * size_of(dtype)));
+    return Tensor(memory, shape, dtype, arena_.device());
+}
+
+Tensor Tape::host_tensor(Shape shape, DType dtype) {
+    return Tensor(take_on_host(static_cast<std::size_t>(shape.count() * size_of(dtype))), shape, dtype);
+}
+
+Tensor Tape::resident(const Tensor& tensor) {
+    if (!tensor || tensor.device == arena_.device()) return tensor;
+    Tensor& there = copies_[{tensor.data, tensor.bytes()}];
+    if (!there) {
+        there = arena_.tensor(tensor.shape, tensor.dtype);
+        copy(tensor, there);
+    }
+    return there.reshape(tensor.shape);
+}
+
+Tensor Tape::on_host(const Tensor& tensor) {
+    if (!tensor || tensor.device == Device::cpu) return tensor;
+    const Tensor here = host_tensor(tensor.shape, tensor.dtype);
+    copy(tensor, here);
+    return here;
+}
+
+// The host's memory from `begin` to `end` is about to hold something else.
+void Tape::forget_copies(const void* begin, const void* end) {
+    const auto first = copies_.lower_bound({begin, 0}), last = copies_.lower_bound({end, 0});
+    for (auto copy = first; copy != last; ++copy) arena_.give_back(copy->second.data);
+    copies_.erase(first, last);
 }
 
 Var Tape::variable(Tensor value, bool needs_gradient) {
-    open_.records = new (take(sizeof(Var::Record)))
+    open_.records = new (take_on_host(sizeof(Var::Record)))
         Var::Record{value, Tensor(), open_.records, needs_gradient && recording_, false};
     return Var(open_.records);
 }
@@ -38,7 +80,7 @@ GradientTarget Tape::gradient_target(Var input) {
 
 Tensor Tape::gradient_sum(Var input) {
     const GradientTarget target = gradient_target(input);
-    if (!target.accumulate) std::memset(target.tensor.data, 0, static_cast<std::size_t>(target.tensor.bytes()));
+    if (!target.accumulate) fill_zeros(target.tensor);
     return target.tensor;
 }
 
@@ -54,7 +96,7 @@ void Tape::finish_node(const OperationCost& cost, void (*run)(void*), void* func
         clock_->add(phase_, Pass::forward, cost.forward);
         if (recording_) clock_->add(phase_, Pass::backward, cost.backward);
     }
-    void* const memory = take(sizeof(Node));
+    void* const memory = take_on_host(sizeof(Node));
     Node* const node = new (memory) Node(open_);
     node->run = run;
     node->function = function;
@@ -68,12 +110,10 @@ void Tape::release(Node* node) {
     for (Var::Record* record = node->records; record != nullptr; record = record->next) {
         if (record->gradient && !record->is_parameter) arena_.give_back(record->gradient.data);
     }
+    give_back_chain(arena_, node->blocks, [](const void*, const void*) {});
     // The node, its records and its closure lie in these blocks themselves.
-    for (void* block = node->blocks; block != nullptr;) {
-        void* const next = Arena::link(block);
-        arena_.give_back(block);
-        block = next;
-    }
+    give_back_chain(arena_.host(), node->host_blocks,
+                    [&](const void* begin, const void* end) { forget_copies(begin, end); });
 }
 
 void Tape::backward() {
@@ -93,7 +133,7 @@ void Tape::backward(Var output, const Tensor& seed) {
     if (target.accumulate) {
         add({.x = seed, .y = target.tensor});
     } else {
-        std::memcpy(target.tensor.data, seed.data, static_cast<std::size_t>(seed.bytes()));
+        copy(seed, target.tensor);
     }
     backward();
 }
@@ -129,6 +169,8 @@ void Tape::clear() {
     }
     release(&open_);
     open_ = Node();
+    for (const auto& [where, there] : copies_) arena_.give_back(there.data);
+    copies_.clear();
 }
 
 }  // namespace locus

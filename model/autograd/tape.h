@@ -12,12 +12,17 @@
 //
 // Memory: what an operation allocates belongs to its node, and goes back to the arena when backward() has passed it.
 // No operator new after the first step: nodes and closures live in the arena too.
+//
+// Devices: an arena on a GPU makes a tape on a GPU: the values of variables lie there. What the processor writes itself (token ids, positions, tables
+// of numbers by distance) lies in host_tensor()s; an operation asks for each with resident() before it gives it to a kernel.
 
 #include <cstdint>
+#include <map>
 #include <new>
 #include <type_traits>
 #include <utility>
 
+#include "kernels/attention.h"
 #include "kernels/memory.h"
 #include "kernels/tensor.h"
 #include "model/autograd/parameter.h"
@@ -71,6 +76,15 @@ public:
 
     /// A tensor that lives as long as the node being built: outputs, and what backward needs.
     Tensor allocate(Shape shape, DType dtype);
+    /// The same in the processor's memory, for numbers that are written or read without a kernel.
+    Tensor host_tensor(Shape shape, DType dtype);
+    /// The numbers of `tensor` where this tape's kernels find them: itself, or on a GPU a copy, made once for as long as `tensor` lives. What is absent
+    /// stays absent.
+    Tensor resident(const Tensor& tensor);
+    AttentionRows resident(const AttentionRows& rows) { return {resident(rows.offsets), resident(rows.positions)}; }
+    DropoutRows resident(const DropoutRows& rows) { return {resident(rows.sequence), resident(rows.position)}; }
+    /// The numbers of a tensor that a kernel has written, for the processor: itself, or a host_tensor(). Waits for the GPU.
+    Tensor on_host(const Tensor& tensor);
     /// Makes `value` a variable. `needs_gradient` false for what no parameter and no earlier variable feeds.
     Var variable(Tensor value, bool needs_gradient = true);
     /// Ends the node: `function` is called during backward() when the gradients of the node's outputs are complete. `cost`: operation_cost.h
@@ -98,7 +112,7 @@ public:
     // --- for models and trainers ---
 
     /// A value from outside (nothing is recorded).
-    Var constant(Tensor value) { return variable(value, false); }
+    Var constant(Tensor value) { return variable(resident(value), false); }
     /// A parameter as an input of operations; what flows back is added to its gradient.
     Var parameter(const Parameter& parameter);
     /// When false, operations only compute: evaluation, fill, forward.
@@ -125,17 +139,22 @@ private:
     struct Node {
         void (*run)(void* function) = nullptr;
         void* function = nullptr;
-        void* blocks = nullptr;  // memory owned by the node, a chain by Arena::link()
+        void* blocks = nullptr;       // memory owned by the node, a chain by Arena::link()
+        void* host_blocks = nullptr;  // the same in the arena's host()
         Var::Record* records = nullptr;
         Node* previous = nullptr;
         Phase phase = Phase::rest;
     };
 
-    void* take(std::size_t bytes);
+    static void* take(Arena& arena, void*& chain, std::size_t bytes);
+    void* take_on_host(std::size_t bytes) { return take(arena_.host(), open_.host_blocks, bytes); }
+    void forget_copies(const void* begin, const void* end);
     void finish_node(const OperationCost& cost, void (*run)(void*), void* function);
     void release(Node* node);
 
     Arena& arena_;
+    std::map<std::pair<const void*, std::int64_t>, Tensor>
+        copies_;            // on a GPU: of the host's tensors, by address and bytes
     Node* last_ = nullptr;  // newest finished node
     Node open_;             // the node being built
     bool recording_ = true;
@@ -149,7 +168,7 @@ void Tape::record(const OperationCost& cost, Function function) {
     static_assert(std::is_trivially_destructible_v<Function>,
                   "closures live in the arena: capture tensors and handles only");
     if (!recording_) return finish_node(cost, nullptr, nullptr);
-    void* memory = new (take(sizeof(Function))) Function(std::move(function));
+    void* memory = new (take_on_host(sizeof(Function))) Function(std::move(function));
     finish_node(
         cost, [](void* stored) { (*static_cast<Function*>(stored))(); }, memory);
 }

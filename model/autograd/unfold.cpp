@@ -6,7 +6,8 @@
 
 namespace locus {
 
-Var unfold(Tape& tape, Var x, std::int64_t width, const AttentionRows& rows) {
+Var unfold(Tape& tape, Var x, std::int64_t width, const AttentionRows& host_rows) {
+    const AttentionRows rows = tape.resident(host_rows);
     const Tensor value = tape.allocate({x.shape()[0], x.shape()[1] * width}, x.value().dtype);
     unfold_forward({.x = x.value(), .rows = rows, .width = width, .y = value});
     const Var y = tape.variable(value);

@@ -25,7 +25,7 @@ public:
     }
 
     Var embed(Tape& tape, Var x, const ModelInput& input) const override {
-        const Tensor neighbours = tape.allocate({x.shape()[0], 2 * window_}, x.value().dtype);
+        const Tensor neighbours = tape.host_tensor({x.shape()[0], 2 * window_}, x.value().dtype);
         if (neighbours.dtype == DType::float64) {
             mark<double>(neighbours, input.rows);
         } else {

@@ -42,7 +42,7 @@ public:
 
     void relate(Tape& tape, const LayerContext&, const ModelInput& input, AttentionScore& score) const override {
         const std::int64_t reach = input.longest - 1, heads = static_cast<std::int64_t>(slopes_.size());
-        const Tensor bias = tape.allocate({heads, 2 * reach + 1}, score.dtype);
+        const Tensor bias = tape.host_tensor({heads, 2 * reach + 1}, score.dtype);
         for (std::int64_t h = 0; h < heads; ++h) {
             for (std::int64_t r = -reach; r <= reach; ++r) {
                 const std::int64_t at = h * (2 * reach + 1) + r + reach;

@@ -37,7 +37,7 @@ public:
     Var embed(Tape& tape, Var x, const ModelInput& input) const override {
         const std::int64_t length = input.longest;
         const Tensor fixed = waves(tape, {length, half_}, x.value().dtype, base_, scale_);
-        const Tensor all = tape.allocate({length}, DType::int32);
+        const Tensor all = tape.host_tensor({length}, DType::int32);
         std::iota(all.as<std::int32_t>(), all.as<std::int32_t>() + length, 0);
         const Var learned = table_.add_rows(tape, zeros(tape, fixed), all, length);
         const Var rows = concatenate_columns(tape, tape.constant(fixed), learned);

@@ -52,7 +52,7 @@ void LearnedTable::lengthen(const Tensor& values, const Tensor& longer) const {
     Arena arena;
     Tape tape(arena);
     tape.set_recording(false);
-    const Tensor positions = tape.allocate({rows}, DType::int32);
+    const Tensor positions = tape.host_tensor({rows}, DType::int32);
     std::iota(positions.as<std::int32_t>(), positions.as<std::int32_t>() + rows, 0);
     const Var filled = add_beyond(tape, tape.constant(values), zeros(tape, longer), positions, rows);
     std::memcpy(longer.data, filled.value().data, static_cast<std::size_t>(longer.bytes()));
@@ -80,8 +80,8 @@ Var LearnedTable::add_mixtures(Tape& tape, Var table, Var x, Tensor positions, s
     const std::int64_t rows = positions.count();
     std::array<Tensor, 3> ids, weights;
     for (std::size_t n = 0; n < 3; ++n) {
-        ids[n] = tape.allocate({rows}, DType::int32);
-        weights[n] = tape.allocate({rows}, DType::float64);
+        ids[n] = tape.host_tensor({rows}, DType::int32);
+        weights[n] = tape.host_tensor({rows}, DType::float64);
     }
     const std::int32_t* const position = positions.as<std::int32_t>();
     for (std::int64_t r = 0; r < rows; ++r) {
@@ -102,8 +102,10 @@ Var LearnedTable::add_mixtures(Tape& tape, Var table, Var x, Tensor positions, s
 Var LearnedTable::add_random_rows(Tape& tape, Var table, Var x, Tensor positions, std::int64_t longest) const {
     const std::int64_t rows = positions.count();
     const Tensor fresh = random_rows(tape, longest - length_, x.value().dtype);
-    const Tensor trained_ids = tape.allocate({rows}, DType::int32), fresh_ids = tape.allocate({rows}, DType::int32);
-    const Tensor is_trained = tape.allocate({rows}, DType::float64), is_fresh = tape.allocate({rows}, DType::float64);
+    const Tensor trained_ids = tape.host_tensor({rows}, DType::int32),
+                 fresh_ids = tape.host_tensor({rows}, DType::int32);
+    const Tensor is_trained = tape.host_tensor({rows}, DType::float64),
+                 is_fresh = tape.host_tensor({rows}, DType::float64);
     const std::int32_t* const position = positions.as<std::int32_t>();
     for (std::int64_t r = 0; r < rows; ++r) {
         const bool beyond = position[r] >= length_;
@@ -120,7 +122,7 @@ Var LearnedTable::add_random_rows(Tape& tape, Var table, Var x, Tensor positions
 
 // Row k belongs to position length_ + k, whatever the batch: philox key (0, stream_positions), counter (channel / 2, k, 0, 0).
 Tensor LearnedTable::random_rows(Tape& tape, std::int64_t count, DType dtype) const {
-    const Tensor fresh = tape.allocate({count, columns_}, dtype);
+    const Tensor fresh = tape.host_tensor({count, columns_}, dtype);
     for (std::int64_t k = 0; k < count; ++k) {
         for (std::int64_t channel = 0; channel < columns_; channel += 2) {
             const Philox4 bits = philox({0, stream_positions},

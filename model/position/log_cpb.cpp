@@ -42,7 +42,7 @@ public:
     void relate(Tape& tape, const LayerContext& layer, const ModelInput& input, AttentionScore& score) const override {
         const Network& own = networks_[per_layer_ ? static_cast<std::size_t>(layer.number) : 0];
         const std::int64_t reach = input.longest - 1;
-        const Tensor x = tape.allocate({2 * reach + 1}, score.dtype);
+        const Tensor x = tape.host_tensor({2 * reach + 1}, score.dtype);
         for (std::int64_t r = -reach; r <= reach; ++r) {  // query minus key
             if (score.dtype == DType::float64) {
                 x.as<double>()[r + reach] = place(-r);

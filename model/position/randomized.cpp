@@ -33,7 +33,7 @@ public:
     ModelInput renumber(Tape& tape, const ModelInput& input, const RunMode& mode) const override {
         if (!mode.training && !always_) return input;
         ModelInput placed = input;
-        placed.rows.positions = tape.allocate(input.rows.positions.shape, DType::int32);
+        placed.rows.positions = tape.host_tensor(input.rows.positions.shape, DType::int32);
         placed.longest = 0;
         const std::int32_t* const begin = input.rows.offsets.as<std::int32_t>();
         for (std::int64_t s = 0; s + 1 < input.rows.offsets.count(); ++s) {

@@ -44,7 +44,7 @@ protected:
 
     /// A single sequence of `count` tokens, for recurrences over positions instead of words.
     static AttentionRows one_sequence(Tape& tape, std::int64_t count) {
-        const AttentionRows rows = {tape.allocate({2}, DType::int32), tape.allocate({count}, DType::int32)};
+        const AttentionRows rows = {tape.host_tensor({2}, DType::int32), tape.host_tensor({count}, DType::int32)};
         rows.offsets.as<std::int32_t>()[0] = 0;
         rows.offsets.as<std::int32_t>()[1] = static_cast<std::int32_t>(count);
         std::iota(rows.positions.as<std::int32_t>(), rows.positions.as<std::int32_t>() + count, 0);
@@ -126,13 +126,13 @@ private:
     // A linear recurrent unit whose factors have length 1 and that is told p_0 at the first step and nothing more.
     Var points(Tape& tape, std::int64_t count) const override {
         const DType dtype = start_->value.dtype;
-        const Tensor ids = tape.allocate({count}, DType::int32), weights = tape.allocate({count}, DType::float64);
+        const Tensor ids = tape.host_tensor({count}, DType::int32), weights = tape.host_tensor({count}, DType::float64);
         for (std::int64_t i = 0; i < count; ++i) {
             ids.as<std::int32_t>()[i] = 0;
             weights.as<double>()[i] = i == 0 ? 1 : 0;
         }
         const Var told = embedding(tape, {{.table = tape.parameter(*start_), .ids = ids, .weights = weights}});
-        const Tensor shrink = tape.allocate({columns_ / 2}, dtype);  // exp(-exp(-80)) = 1 to the last digit
+        const Tensor shrink = tape.host_tensor({columns_ / 2}, dtype);  // exp(-exp(-80)) = 1 to the last digit
         if (dtype == DType::float64) {
             std::fill_n(shrink.as<double>(), shrink.count(), -80.0);
         } else {

@@ -22,8 +22,9 @@ public:
     // A table of one row, 1 at the channel, taken scale * i times by the token at position i.
     Var embed(Tape& tape, Var x, const ModelInput& input) const override {
         const std::int64_t rows = x.shape()[0], columns = x.shape()[1];
-        const Tensor row = tape.allocate({1, columns}, x.value().dtype), ids = tape.allocate({rows}, DType::int32);
-        const Tensor weights = tape.allocate({rows}, DType::float64);
+        const Tensor row = tape.host_tensor({1, columns}, x.value().dtype),
+                     ids = tape.host_tensor({rows}, DType::int32);
+        const Tensor weights = tape.host_tensor({rows}, DType::float64);
         for (std::int64_t c = 0; c < columns; ++c) {
             const bool chosen = c == channel_;
             if (row.dtype == DType::float64) {

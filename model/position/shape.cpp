@@ -30,7 +30,7 @@ public:
     ModelInput renumber(Tape& tape, const ModelInput& input, const RunMode& mode) const override {
         if (!mode.training) return input;
         ModelInput shifted = input;
-        shifted.rows.positions = tape.allocate(input.rows.positions.shape, DType::int32);
+        shifted.rows.positions = tape.host_tensor(input.rows.positions.shape, DType::int32);
         shifted.longest = 0;
         const auto *const begin = input.rows.offsets.as<std::int32_t>(), *const from =
                                                                              input.rows.positions.as<std::int32_t>();

@@ -57,7 +57,7 @@ private:
     std::int64_t rows() const { return 2 * options_.max_distance + 1; }
 
     Var waves(Tape& tape, DType dtype) const {
-        const Tensor table = tape.allocate({rows(), head_dim_}, dtype);
+        const Tensor table = tape.host_tensor({rows(), head_dim_}, dtype);
         for (std::int64_t channel = 0; channel < head_dim_; ++channel) {
             const std::int64_t pair = channel / 2;
             const double frequency =

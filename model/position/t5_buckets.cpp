@@ -36,7 +36,7 @@ std::vector<bool> T5Buckets::reached(std::int64_t length) const {
 }
 
 Tensor T5Buckets::by_distance(Tape& tape, std::int64_t reach) const {
-    const Tensor buckets_by_distance = tape.allocate({2 * reach + 1}, DType::int32);
+    const Tensor buckets_by_distance = tape.host_tensor({2 * reach + 1}, DType::int32);
     for (std::int64_t r = -reach; r <= reach; ++r)
         buckets_by_distance.as<std::int32_t>()[r + reach] = static_cast<std::int32_t>(of(-r));
     return buckets_by_distance;

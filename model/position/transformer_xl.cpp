@@ -40,8 +40,8 @@ public:
         const auto number = static_cast<std::size_t>(layer.number);
         const std::int64_t farthest = input.longest - 1;
         const std::int64_t reach = max_distance_ == 0 ? farthest : std::min(farthest, max_distance_);
-        const Tensor rows = tape.allocate({2 * reach + 1}, DType::int32),
-                     same_sequence = tape.allocate({2 * reach + 1}, DType::int32);
+        const Tensor rows = tape.host_tensor({2 * reach + 1}, DType::int32),
+                     same_sequence = tape.host_tensor({2 * reach + 1}, DType::int32);
         for (std::int32_t row = 0; row <= 2 * reach; ++row) {
             rows.as<std::int32_t>()[row] = row;
             same_sequence.as<std::int32_t>()[row] = 0;
@@ -71,7 +71,7 @@ private:
 
     // R, from distance -reach on. A sine is odd and a cosine even: each angle is computed once for both signs.
     Var waves(Tape& tape, std::int64_t reach, DType dtype) const {
-        const Tensor table = tape.allocate({2 * reach + 1, hidden_}, dtype);
+        const Tensor table = tape.host_tensor({2 * reach + 1, hidden_}, dtype);
         if (dtype == DType::float64) {
             fill<double>(table);
         } else {

@@ -41,10 +41,10 @@ struct Standing {
 Standing standing(Tape& tape, const AttentionRows& rows, const ModelInput& input) {
     const std::int64_t count = rows.positions.count(), reach = input.longest - 1;
     const Standing result = {.positions = rows.positions,
-                             .behind = tape.allocate({count}, DType::int32),
-                             .ahead = tape.allocate({count}, DType::int32),
-                             .is_first = tape.allocate({count}, DType::float64),
-                             .is_other = tape.allocate({count}, DType::float64)};
+                             .behind = tape.host_tensor({count}, DType::int32),
+                             .ahead = tape.host_tensor({count}, DType::int32),
+                             .is_first = tape.host_tensor({count}, DType::float64),
+                             .is_other = tape.host_tensor({count}, DType::float64)};
     const auto *const begin = rows.offsets.as<std::int32_t>(), *const all = input.rows.offsets.as<std::int32_t>();
     for (std::int64_t s = 0; s + 1 < rows.offsets.count(); ++s) {
         for (std::int32_t row = begin[s]; row < begin[s + 1]; ++row) {
@@ -60,7 +60,7 @@ Standing standing(Tape& tape, const AttentionRows& rows, const ModelInput& input
 }
 
 Tensor filled(Tape& tape, std::int64_t count, DType dtype, double value) {
-    const Tensor result = tape.allocate({count}, dtype);
+    const Tensor result = tape.host_tensor({count}, dtype);
     for (std::int64_t n = 0; n < count; ++n) {
         if (dtype == DType::int32) result.as<std::int32_t>()[n] = static_cast<std::int32_t>(value);
         if (dtype == DType::float32) result.as<float>()[n] = static_cast<float>(value);
@@ -130,7 +130,7 @@ private:
         const Var t =
             embedding(tape, {{.table = tape.parameter(*first_key_), .ids = zeros, .weights = queries.is_other}});
         if (!by_distance) return t;
-        const Tensor factors = tape.allocate(queries.is_other.shape, DType::float64);
+        const Tensor factors = tape.host_tensor(queries.is_other.shape, DType::float64);
         for (std::int64_t n = 0; n < factors.count(); ++n)
             factors.as<double>()[n] = -queries.is_other.as<double>()[n] / scale;
         return embedding(tape, {{.table = by_distance, .ids = queries.behind, .weights = factors}}, t);

@@ -22,7 +22,7 @@ void fill(const Tensor& table, double base, double scale) {
 }  // namespace
 
 Tensor waves(Tape& tape, Shape shape, DType dtype, double base, double scale) {
-    const Tensor table = tape.allocate(shape, dtype);
+    const Tensor table = tape.host_tensor(shape, dtype);
     if (dtype == DType::float64) {
         fill<double>(table, base, scale);
     } else {

@@ -130,6 +130,28 @@ TEST_P(LayerNormOf, BackwardInFloat32IsCloseToFloat64) {
     EXPECT_TRUE(close("rstd", single.rstd, accurate.rstd, 0.0, 1e-5));
 }
 
+TEST_P(LayerNormOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    const auto solved = [&] {
+        Problem problem(GetParam().shape, DType::float32, GetParam().residual, GetParam().probability);
+        problem.forward();
+        problem.backward();
+        problem.backward(true, true);
+        return problem;
+    };
+    const Problem expected = solved();
+    on_each_gpu([&] {
+        const Problem got = solved();
+        EXPECT_TRUE(close("y", got.y, expected.y, 0.0, 2e-6));
+        EXPECT_TRUE(close("mean", got.mean, expected.mean, 1e-6, 1e-6));
+        EXPECT_TRUE(close("rstd", got.rstd, expected.rstd, 0.0, 1e-6));
+        EXPECT_TRUE(close("dx", got.dx, expected.dx, 0.0, 1e-5));
+        EXPECT_TRUE(close("dgamma", got.dgamma, expected.dgamma, 0.0, 1e-5));
+        EXPECT_TRUE(close("dbeta", got.dbeta, expected.dbeta, 0.0, 1e-5));
+        if (!GetParam().residual) return;
+        EXPECT_TRUE(close("dresidual", got.dresidual, expected.dresidual, 0.0, 1e-5));
+    });
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, LayerNormOf,
                          ::testing::Values(Case{{5, 17}, false, 0.0F}, Case{{5, 17}, true, 0.0F},
                                            Case{{5, 17}, false, 0.3F}, Case{{5, 17}, true, 0.3F},

@@ -132,12 +132,12 @@ TEST(Arena, LargeBlocksShareSlabsAndLeaveLittleOfThemUnused) {
 TEST(Arena, ABlockHasAWordForItsOwner) {
     Arena arena;
     void *const a = arena.take(64), *const b = arena.take(64);
-    Arena::link(a) = b;
-    Arena::link(b) = nullptr;
+    arena.link(a) = b;
+    arena.link(b) = nullptr;
     std::memset(a, 255, 64);
     std::memset(b, 255, 64);
-    EXPECT_EQ(Arena::link(a), b);
-    EXPECT_EQ(Arena::link(b), nullptr);
+    EXPECT_EQ(arena.link(a), b);
+    EXPECT_EQ(arena.link(b), nullptr);
     arena.give_back(b);
     EXPECT_EQ(arena.take(64), b);
 }

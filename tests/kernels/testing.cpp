@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
+#include "kernels/gpu_memory.h"
 #include "kernels/random.h"
+#include "kernels/simt.h"
 
 namespace locus::test {
 namespace {
@@ -30,7 +33,62 @@ double read(const Tensor& tensor, std::int64_t offset) {
     }
 }
 
+Device device_of_the_hour = Device::cpu;
+
 }  // namespace
+
+std::vector<Device> gpus() {
+    std::vector<Device> present;
+    for (const Device device : {Device::simt, Device::cuda})
+        if (is_available(device)) present.push_back(device);
+    return present;
+}
+
+OnDevice::OnDevice(Device device) : before_(device_of_the_hour) {
+    setenv("LOCUS_GPU_WAIT", "1", 0);
+    device_of_the_hour = device;
+}
+OnDevice::~OnDevice() { device_of_the_hour = before_; }
+Device OnDevice::current() { return device_of_the_hour; }
+
+Memory::Memory(std::size_t bytes, Device device) : bytes_(bytes), device_(device) {
+    if (bytes == 0) return;
+    data_ =
+        static_cast<char*>(device == Device::cpu ? std::malloc(bytes) : functions_of(device).allocate_shared(bytes));
+    std::memset(data_, 0, bytes);
+}
+Memory::~Memory() {
+    if (data_ == nullptr) return;
+    if (device_ == Device::cpu) {
+        std::free(data_);
+    } else {
+        functions_of(device_).release(data_);
+    }
+}
+Memory::Memory(const Memory& other) : Memory(other.bytes_, other.device_) {
+    if (data_ != nullptr) std::memcpy(data_, other.data_, bytes_);
+}
+void Memory::swap(Memory& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(device_, other.device_);
+}
+
+void on_each_gpu(const std::function<void()>& work) {
+    for (const Device device : gpus()) {
+        const OnDevice scope(device);
+        SCOPED_TRACE(name_of(device));
+        if (device == Device::cuda) {
+            work();
+            continue;
+        }
+        for (const simt::Order order : {simt::Order::forward, simt::Order::backward, simt::Order::shuffled}) {
+            simt::set_order(order);
+            work();
+        }
+        simt::set_order(simt::Order::forward);
+    }
+}
 
 double element(const Tensor& tensor, std::int64_t index) { return read(tensor, offset_of(tensor, index)); }
 

@@ -8,19 +8,63 @@
 #include <string>
 #include <vector>
 
+#include "kernels/device.h"
 #include "kernels/tensor.h"
 
 namespace locus::test {
+
+/// Devices of this machine whose kernels can be compared with the processor's: simt always, cuda where there is a GPU.
+std::vector<Device> gpus();
+
+/// For its lifetime, new Memory lies on the device, and kernels called with it run there and are waited for.
+class OnDevice {
+public:
+    explicit OnDevice(Device device);
+    ~OnDevice();
+    OnDevice(const OnDevice&) = delete;
+    OnDevice& operator=(const OnDevice&) = delete;
+
+    static Device current();
+
+private:
+    Device before_;
+};
+
+/// Zero-filled memory on the device of the hour, which tests can read and write too. Copies are deep and stay on the device.
+class Memory {
+public:
+    explicit Memory(std::size_t bytes = 0, Device device = OnDevice::current());
+    ~Memory();
+    Memory(const Memory& other);
+    Memory(Memory&& other) noexcept { swap(other); }
+    Memory& operator=(Memory other) noexcept {
+        swap(other);
+        return *this;
+    }
+    void swap(Memory& other) noexcept;
+
+    char* data() const { return data_; }
+    Device device() const { return device_; }
+
+private:
+    char* data_ = nullptr;
+    std::size_t bytes_ = 0;
+    Device device_ = Device::cpu;
+};
+
+/// Calls `work` once for each of the gpus() as the device of the hour; for simt several times, with the threads of a block in another order each: what
+/// it computes must not depend on it.
+void on_each_gpu(const std::function<void()>& work);
 
 /// A tensor that owns its memory. Copies are deep. Reads and writes as double whatever the dtype.
 class Owned {
 public:
     Owned() = default;
     Owned(Shape shape, DType dtype)
-        : bytes_(static_cast<std::size_t>(shape.count() * size_of(dtype)) + 1), shape_(shape), dtype_(dtype) {}
+        : memory_(static_cast<std::size_t>(shape.count() * size_of(dtype)) + 1), shape_(shape), dtype_(dtype) {}
 
     /// A view; valid as long as this object neither moves nor dies.
-    Tensor tensor() const { return Tensor(const_cast<char*>(bytes_.data()), shape_, dtype_); }
+    Tensor tensor() const { return Tensor(memory_.data(), shape_, dtype_, memory_.device()); }
     operator Tensor() const { return tensor(); }  // NOLINT: kernels take views
 
     const Shape& shape() const { return shape_; }
@@ -31,7 +75,7 @@ public:
     double get(std::int64_t row, std::int64_t column) const { return get(row * shape_[1] + column); }
 
 private:
-    std::vector<char> bytes_;  // one more than needed, so that an empty tensor has an address
+    Memory memory_;  // one byte more than needed, so that an empty tensor has an address
     Shape shape_;
     DType dtype_ = DType::float32;
 };

@@ -9,6 +9,7 @@
 
 #include "data/error.h"
 #include "data/probes/probe_batches.h"
+#include "kernels/device.h"
 #include "model/error.h"
 #include "model/position/position_encoding.h"
 #include "train/configuration/schema.h"
@@ -39,10 +40,14 @@ void complete_run(const Check& check, const std::string& stem) {
             {"run.name"},
             fmt::format("run.name: \"{}\" cannot name a folder; run.directory says where the folder lies", run.name));
     }
-    if (check.given.usable({"run.device"}) && run.device == "cuda") {
-        check.tell({"run.device"}, "run.device: this build of locus has no CUDA; write cpu or auto");
-    }
-    if (check.given.usable({"run.device"}) && run.device == "auto") run.device = "cpu";
+    if (!check.given.usable({"run.device"})) return;
+    if (run.device == "auto") run.device = is_available(Device::cuda) ? "cuda" : "cpu";
+    if (run.device != "cpu" && run.precision == "float64")
+        check.tell({"run.precision"},
+                   "run.precision: float64 is for tests on the processor; write device: cpu with it");
+    const std::string reason = why_unavailable(device_of(run));
+    if (!reason.empty())
+        check.tell({"run.device"}, fmt::format("run.device: {}: {}; or write cpu or auto", run.device, reason));
 }
 
 /// A probe brings everything of its own, and stands without [CLS] and [SEP] unless they are asked for.

@@ -57,5 +57,5 @@ void softcap_backward(const SoftcapBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_KERNEL(softcap_forward, SoftcapForward)
-LOCUS_KERNEL(softcap_backward, SoftcapBackward)
+LOCUS_CPU_KERNEL(softcap_forward, SoftcapForward)
+LOCUS_CPU_KERNEL(softcap_backward, SoftcapBackward)
