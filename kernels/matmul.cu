@@ -33,6 +33,8 @@ void check(cublasStatus_t status, const char* what) {
 // One product's form, and what the library needs to run it.
 struct Form {
     std::int64_t m, n, k, a_stride, b_stride, c_stride;
+    std::uint32_t a_alignment, b_alignment, c_alignment,
+        bias_alignment;  // of the addresses, in bytes: some algorithms want more than others
     bool transpose_a, transpose_b, bias, bfloat16;
 
     auto operator<=>(const Form&) const = default;
@@ -72,6 +74,17 @@ cublasLtMatrixLayout_t layout(cudaDataType_t type, std::int64_t rows, std::int64
     return made;
 }
 
+// The largest power of two that divides the address, at most 256.
+std::uint32_t alignment_of(const void* address) {
+    const auto number = reinterpret_cast<std::uintptr_t>(address) | 256U;
+    return static_cast<std::uint32_t>(number & (~number + 1));
+}
+
+template <class Value>
+void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t attribute, const Value& value) {
+    check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof(value)), "a preference");
+}
+
 Plan make_plan(const Form& form) {
     Plan plan;
     const cudaDataType_t operand = form.bfloat16 ? CUDA_R_16BF : CUDA_R_32F;
@@ -87,13 +100,13 @@ Plan make_plan(const Form& form) {
 
     cublasLtMatmulPreference_t preference = nullptr;
     check(cublasLtMatmulPreferenceCreate(&preference), "a preference");
-    check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
-                                               sizeof(workspace_bytes)),
-          "a preference");
+    set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
     const std::uint32_t ordered_sums = CUBLASLT_REDUCTION_SCHEME_MASK & ~CUBLASLT_REDUCTION_SCHEME_INPLACE;
-    check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &ordered_sums,
-                                               sizeof(ordered_sums)),
-          "a preference");
+    set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, ordered_sums);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, form.b_alignment);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, form.a_alignment);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, form.c_alignment);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, form.c_alignment);
     cublasLtMatmulHeuristicResult_t found{};
     int count = 0;
     check(cublasLtMatmulAlgoGetHeuristic(library(), plan.product, plan.b, plan.a, plan.c, plan.c, preference, 1, &found,
@@ -117,7 +130,11 @@ __global__ void round_kernel(const float* from, std::int64_t stride, std::int64_
     if (i < rows * columns) store(to + i, from[i / columns * stride + i % columns]);
 }
 
-void multiply(const Matmul& args, const Form& form, const void* a, const void* b) {
+void multiply(const Matmul& args, Form form, const void* a, const void* b) {
+    form.a_alignment = alignment_of(a);
+    form.b_alignment = alignment_of(b);
+    form.c_alignment = alignment_of(args.c.data);
+    form.bias_alignment = alignment_of(args.bias.data);
     const Plan& plan = plan_for(form);
     if (form.bias) set(plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(args.bias.data));
     const float one = 1.0F, kept = args.accumulate ? 1.0F : 0.0F;
@@ -137,6 +154,10 @@ void matmul(const Matmul& args) {
                  .a_stride = args.a.strides[0],
                  .b_stride = args.b.strides[0],
                  .c_stride = args.c.strides[0],
+                 .a_alignment = 0,  // these four: multiply()
+                 .b_alignment = 0,
+                 .c_alignment = 0,
+                 .bias_alignment = 0,
                  .transpose_a = args.transpose_a,
                  .transpose_b = args.transpose_b,
                  .bias = static_cast<bool>(args.bias),

@@ -156,7 +156,9 @@ void resume(Thread& thread) {
     thread.context = go_to(std::move(thread.context), {top - thread.stack.size, thread.stack.size});
 }
 
+// Unwinds the threads that wait, before their stacks serve others.
 [[noreturn]] void throw_stuck(const char* op, unsigned ended, unsigned count) {
+    for (Thread& thread : block().threads) thread.context = fiber();
     throw std::logic_error(std::string("[") + op + "] threads of block " + std::to_string(blockIdx.x) +
                            " wait for others that do not come: " +
                            (ended > 0 ? std::to_string(ended) + " of " + std::to_string(count) + " have ended"

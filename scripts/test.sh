@@ -62,7 +62,7 @@ check_format() {
     local tool
     for tool in clang-format-14 clang-format; do
         if command -v "$tool" >/dev/null && "$tool" --version | grep -q 'version 14\.'; then
-            find kernels data model train tests \( -name '*.h' -o -name '*.cpp' \) -print0 | xargs -0 "$tool" --dry-run -Werror ||
+            find kernels data model train tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0 | xargs -0 "$tool" --dry-run -Werror ||
                 fail "the format differs from .clang-format; clang-format -i mends it"
             return 0
         fi
@@ -104,8 +104,11 @@ run_tidy() {
 say "packages"
 set_up ${prefix:+--prefix "$prefix"}
 
-say "building, warnings are errors"
-configure ci
+# Where there is nvcc the kernels for GPUs are compiled and linked as well; a GPU is needed to run them (scripts/gpu_check.sh).
+with_cuda=OFF
+if command -v nvcc >/dev/null; then with_cuda=ON; fi
+say "building, warnings are errors; CUDA: $with_cuda"
+configure ci -DLOCUS_CUDA="$with_cuda"
 quietly "the build" cmake --build --preset ci
 
 if [ -z "$quick" ]; then

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/device.h"
 #include "model/hugging_face.h"
 #include "model/position/position_encoding.h"
 #include "tests/train/temporary_folder.h"
@@ -97,7 +98,7 @@ std::vector<Case> key_cases() {
          {"does not know \"linaer\"", "did you mean linear?"}},
         {"UnknownChoiceFarAway",
          data + "run: {device: quantum}\n",
-         {"run.device: does not know \"quantum\"; known: auto, cpu and cuda"}},
+         {"run.device: does not know \"quantum\"; known: auto, cpu, cuda and simt"}},
     };
 }
 
@@ -217,7 +218,7 @@ std::vector<Case> combination_cases() {
         {"EarlyStopWithoutValidation",
          data + "train: {early_stop: 3, evaluate_every: 0}\n",
          {"train.early_stop 3", "train.evaluate_every is 0"}},
-        {"Cuda", data + "run: {device: cuda}\n", {"run.device: this build of locus has no CUDA"}},
+        {"DoubleOnAGpu", data + "run: {device: simt, precision: float64}\n", {"run.precision: float64", "device: cpu"}},
         {"NameWithSlash", data + "run: {name: a/b}\n", {"run.name: \"a/b\" cannot name a folder"}},
         {"BatchOfTooManyTokens",
          "data: {train: [a], valid: [b], sequence_length: 1048576}\nmodel: {position: none}\ntrain: {batch_size: "
@@ -346,10 +347,22 @@ TEST(Configuration, SyntheticIsSwitchedOnByItsPresence) {
                      .data.synthetic.enabled);
 }
 
+TEST(Configuration, ADeviceThatIsNotThereIsRefusedWithTheReason) {
+    if (is_available(Device::cuda)) GTEST_SKIP() << "there is a GPU";
+    try {
+        read(data + "run: {device: cuda}\n");
+        FAIL() << "a GPU that is not there was taken";
+    } catch (const std::exception& error) {
+        EXPECT_NE(std::string(error.what()).find("run.device: cuda: " + why_unavailable(Device::cuda)),
+                  std::string::npos)
+            << error.what();
+    }
+}
+
 TEST(Configuration, FillsInDefaultsThatFollowFromOtherKeys) {
     const Settings plain = read(data);
     EXPECT_EQ(plain.run.name, "test");
-    EXPECT_EQ(plain.run.device, "cpu");
+    EXPECT_EQ(plain.run.device, is_available(Device::cuda) ? "cuda" : "cpu");
     EXPECT_EQ(plain.train.schedule.warmup, 200);
     EXPECT_EQ(plain.train.schedule.decay, 0);  // only warmup_stable_decay has that phase
     EXPECT_EQ(read(data + "train: {schedule: {type: warmup_stable_decay}}\n").train.schedule.decay, 400);

@@ -1,0 +1,84 @@
+// Whole runs with run.device: simt, the kernels for a GPU on the processor; and with cuda where there is a GPU.
+#include "kernels/device.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/train/tiny_run.h"
+#include "train/checkpoint.h"
+#include "train/trainer.h"
+
+namespace locus {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TrainOn : public ::testing::TestWithParam<std::string> {
+protected:
+    void SetUp() override {
+        const Device device = GetParam() == "cuda" ? Device::cuda : Device::simt;
+        if (!is_available(device)) GTEST_SKIP() << why_unavailable(device);
+    }
+
+    // Six steps of one small layer: the stand-in takes its time.
+    Settings settings(const std::string& device) const {
+        Settings settings = tiny_.settings(device);
+        settings.run.device = device;
+        settings.train.steps = 6;
+        settings.train.evaluate_every = 3;
+        settings.train.evaluate_samples = 4;
+        settings.train.batch_size = 2;
+        settings.data.sequence_length = 16;
+        settings.model.position = {default_position("disentangled")};
+        return settings;
+    }
+
+    void expect_same_bits(const std::string& a, const std::string& b) const {
+        for (const char* const file : {"model.safetensors", "optimizer.safetensors"})
+            EXPECT_TRUE(read_text(tiny_.run(a) / "latest" / file) == read_text(tiny_.run(b) / "latest" / file)) << file;
+        EXPECT_EQ(metrics_without_times(tiny_.run(a)), metrics_without_times(tiny_.run(b)));
+    }
+
+    TinyRun tiny_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Gpu, TrainOn, ::testing::Values("simt", "cuda"), [](const auto& info) { return info.param; });
+
+TEST_P(TrainOn, LossesAreTheProcessors) {
+    ASSERT_EQ(train(settings("cpu"), false), 0);
+    ASSERT_EQ(train(settings(GetParam()), false), 0);
+    for (const char* const split : {"train", "valid"}) {
+        const std::vector<double> expected = metrics_column(tiny_.run("cpu"), split, 4),
+                                  got = metrics_column(tiny_.run(GetParam()), split, 4);
+        ASSERT_EQ(got.size(), expected.size());
+        ASSERT_FALSE(got.empty());
+        for (std::size_t n = 0; n < got.size(); ++n) EXPECT_NEAR(got[n], expected[n], 1e-4) << split << " " << n;
+    }
+}
+
+TEST_P(TrainOn, ResumingGivesTheBitsOfTheUninterruptedRun) {
+    Settings whole = settings(GetParam());
+    ASSERT_EQ(train(whole, false), 0);
+    Settings resumed = whole;
+    resumed.run.name = "resumed";
+    fs::copy(tiny_.run(GetParam()), tiny_.run("resumed"),
+             fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+    for (std::int64_t step = 4; step <= 6; ++step) fs::remove_all(checkpoint_folder(tiny_.run("resumed"), step));
+    ASSERT_EQ(train(resumed, true), 0);
+    expect_same_bits(GetParam(), "resumed");
+}
+
+TEST_P(TrainOn, ACheckpointGoesOnOnTheProcessor) {
+    ASSERT_EQ(train(settings("cpu"), false), 0);
+    ASSERT_EQ(train(settings(GetParam()), false), 0);
+    for (std::int64_t step = 4; step <= 6; ++step) fs::remove_all(checkpoint_folder(tiny_.run(GetParam()), step));
+    Settings moved = settings("cpu");
+    moved.run.name = GetParam();
+    ASSERT_EQ(train(moved, true), 0);
+    const std::vector<double> expected = metrics_column(tiny_.run("cpu"), "train", 4),
+                              got = metrics_column(tiny_.run(GetParam()), "train", 4);
+    ASSERT_EQ(got.size(), expected.size());
+    for (std::size_t n = 0; n < got.size(); ++n) EXPECT_NEAR(got[n], expected[n], 1e-4) << n;
+}
+
+}  // namespace
+}  // namespace locus
