@@ -1,8 +1,9 @@
 #include "train/beyond.h"
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
+
+#include "kernels/device.h"
 
 namespace locus {
 
@@ -61,9 +62,10 @@ bool reaches_beyond(const ModelSettings& settings, std::int64_t length) {
 
 std::unique_ptr<MaskedLanguageModel> copy_with(const MaskedLanguageModel& model, const ModelSettings& settings) {
     auto copy = std::make_unique<MaskedLanguageModel>(settings, model.arithmetic());
+    copy->move_to(model.device());
     const Tensor from = model.parameters().values(), to = copy->parameters().values();
     if (from.count() != to.count()) throw std::logic_error("copy_with: the settings declare other parameters");
-    std::memcpy(to.data, from.data, static_cast<std::size_t>(from.bytes()));
+    locus::copy(from, to);
     return copy;
 }
 

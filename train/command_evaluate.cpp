@@ -15,6 +15,7 @@
 #include "train/atomic_file.h"
 #include "train/beyond.h"
 #include "train/commands.h"
+#include "train/device_name.h"
 #include "train/error.h"
 #include "train/evaluation.h"
 #include "train/length_evaluation.h"
@@ -49,6 +50,7 @@ Subject open_subject(const EvaluateCommand& command) {
     subject.run = settings_of_run(resolve_model_folder(command.model));
     const DType arithmetic = subject.run ? dtype_of_precision(subject.run->run.precision) : DType::float32;
     subject.loaded = load_model(command.model, arithmetic);
+    subject.loaded.model->move_to(device_named(command.device, arithmetic));
     const Tokenizer& tokenizer = tokenizer_of(subject.loaded);
     if (subject.run) subject.data = subject.run->data;
     subject.data.synthetic = SyntheticSettings();

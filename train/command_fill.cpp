@@ -12,6 +12,7 @@
 #include "kernels/memory.h"
 #include "train/batch_tensors.h"
 #include "train/commands.h"
+#include "train/device_name.h"
 #include "train/encoded_text.h"
 #include "train/error.h"
 #include "train/run_settings.h"
@@ -51,11 +52,11 @@ std::vector<std::vector<Candidate>> predict(const MaskedLanguageModel& model, co
                                             std::int64_t top) {
     BatchTensors tensors;
     tensors.fill(batch, 0);
-    Arena arena;
+    Arena arena(model.device());
     Tape tape(arena);
     tape.set_recording(false);
     const Var encoded = model.encode(tape, tensors.input(), RunMode{});
-    const Tensor logits = model.logits(tape, encoded, tensors.input(), tensors.targets().rows).value();
+    const Tensor logits = tape.on_host(model.logits(tape, encoded, tensors.input(), tensors.targets().rows).value());
     const std::int64_t vocabulary = logits.shape[1];
     std::vector<std::vector<Candidate>> all;
     for (std::int64_t row = 0; row < logits.shape[0]; ++row) {
@@ -85,6 +86,7 @@ int run_fill(const FillCommand& command) {
         throw ConfigurationError("the text is not valid UTF-8");
     use_threads(command.threads);
     const LoadedModel loaded = load_model(command.model);
+    loaded.model->move_to(device_named(command.device, DType::float32));
     const Tokenizer& tokenizer = tokenizer_of(loaded);
     const bool cls_sep = uses_cls_sep(loaded);
     const TokenBatch batch = encode_text(command.text, tokenizer, cls_sep);

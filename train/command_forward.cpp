@@ -7,8 +7,10 @@
 
 #include <fmt/format.h>
 
+#include "kernels/device.h"
 #include "kernels/memory.h"
 #include "train/commands.h"
+#include "train/device_name.h"
 #include "train/error.h"
 #include "train/model_folder.h"
 #include "train/safetensors.h"
@@ -141,7 +143,8 @@ public:
     /// Copies `rows` [rows, width] to the places they came from.
     void scatter(std::size_t tensor, const Tensor& rows, const std::vector<std::int64_t>& places) {
         const std::int64_t width = rows.shape[1];
-        const float* from = rows.as<float>();
+        const HostCopy here(rows);
+        const float* from = here.tensor().as<float>();
         float* to = static_cast<float*>(buffers_[tensor].data());
         for (std::size_t row = 0; row < places.size(); ++row) {
             std::copy_n(from + static_cast<std::int64_t>(row) * width, width, to + places[row] * width);
@@ -179,6 +182,7 @@ void run_sequences(const MaskedLanguageModel& model, RaggedRows& ragged, Arena& 
 int run_forward(const ForwardCommand& command) {
     use_threads(command.threads);
     const LoadedModel loaded = load_model(command.model);
+    loaded.model->move_to(device_named(command.device, DType::float32));
     const MaskedLanguageModel& model = *loaded.model;
     const SafetensorsFile file(command.input);
     const ForwardInput input = read_input(file, model.settings());
@@ -188,7 +192,7 @@ int run_forward(const ForwardCommand& command) {
             explain_too_long(model, fmt::format("{}: input_ids has sequences of {}", command.input, length)));
     }
     ForwardOutput output(input, model.settings());
-    Arena arena;
+    Arena arena(model.device());
     const std::int64_t at_once = std::max<std::int64_t>(1, 4096 / length);  // bounds the memory of the logits
     for (std::int64_t first = 0; first < batch; first += at_once) {
         RaggedRows ragged = ragged_rows(input, first, std::min(batch, first + at_once));

@@ -8,6 +8,7 @@
 #include "kernels/isa.h"
 #include "train/commands.h"
 #include "train/configuration/nearest_name.h"
+#include "train/device_name.h"
 #include "train/error.h"
 #include "train/version.h"
 
@@ -50,6 +51,11 @@ void add_overrides(CLI::App& command, std::vector<std::string>& overrides) {
 void add_threads(CLI::App& command, std::int64_t& threads) {
     command.add_option("--threads", threads, "Threads; 0: all cores that the process may use")
         ->check(CLI::Range(0, 4096));
+}
+
+void add_device(CLI::App& command, std::string& device) {
+    command.add_option("--device", device, "auto, cpu, cuda, or simt: the kernels for a GPU, run on the processor")
+        ->check(CLI::IsMember(device_names()));
 }
 
 CLI::App* add_command(CLI::App& parent, const char* name, const char* what, const char* examples) {
@@ -125,6 +131,7 @@ void add_evaluate(CLI::App& app, Request& request) {
                      "Examples per length of a probe; 0: 1000")
         ->check(CLI::NonNegativeNumber);
     add_threads(*command, evaluate.threads);
+    add_device(*command, evaluate.device);
     add_protocol(*command, lengths, evaluate);
     command->final_callback([&] { request.run = [&] { return run_evaluate(evaluate); }; });
 }
@@ -138,6 +145,7 @@ void add_fill(CLI::App& app, Request& request) {
     command->add_option("text", fill.text, "Text with [MASK] in it")->type_name("TEXT")->required();
     command->add_option("--top", fill.top, "Candidates for each mask")->check(CLI::Range(1, 1000));
     add_threads(*command, fill.threads);
+    add_device(*command, fill.device);
     command->final_callback([&] { request.run = [&] { return run_fill(fill); }; });
 }
 
@@ -178,6 +186,7 @@ void add_forward(CLI::App& app, Request& request) {
     command->add_option("--input", forward.input, "Token ids")->type_name("FILE")->required();
     command->add_option("--output", forward.output, "Logits and hidden states")->type_name("FILE")->required();
     add_threads(*command, forward.threads);
+    add_device(*command, forward.device);
     command->final_callback([&] { request.run = [&] { return run_forward(forward); }; });
 }
 

@@ -30,6 +30,7 @@ struct EvaluateCommand {
     std::string csv;           // empty: into the run folder, where MODEL is one and lengths are given
     std::int64_t samples = 0;  // windows, or without lengths sequences; 0: all, or without lengths as in training
     std::int64_t threads = 0;
+    std::string device = "auto";
     std::vector<std::string> schemes;  // empty: both
     std::string boundary;              // empty: as in training
     double mask_probability = 0.15;
@@ -46,6 +47,7 @@ struct FillCommand {
     std::string model, text;
     std::int64_t top = 5;
     std::int64_t threads = 0;
+    std::string device = "auto";
 };
 int run_fill(const FillCommand& command);
 
@@ -66,6 +68,7 @@ int run_explain(const ExplainCommand& command);
 struct ForwardCommand {
     std::string model, input, output;
     std::int64_t threads = 0;
+    std::string device = "auto";
 };
 int run_forward(const ForwardCommand& command);
 

@@ -9,11 +9,13 @@
 
 #include "data/error.h"
 #include "data/probes/probe_batches.h"
-#include "kernels/device.h"
 #include "model/error.h"
 #include "model/position/position_encoding.h"
 #include "train/configuration/schema.h"
 #include "train/configuration/values.h"
+#include "train/device_name.h"
+#include "train/error.h"
+#include "train/plan.h"
 
 namespace locus {
 
@@ -40,14 +42,12 @@ void complete_run(const Check& check, const std::string& stem) {
             {"run.name"},
             fmt::format("run.name: \"{}\" cannot name a folder; run.directory says where the folder lies", run.name));
     }
-    if (!check.given.usable({"run.device"})) return;
-    if (run.device == "auto") run.device = is_available(Device::cuda) ? "cuda" : "cpu";
-    if (run.device != "cpu" && run.precision == "float64")
-        check.tell({"run.precision"},
-                   "run.precision: float64 is for tests on the processor; write device: cpu with it");
-    const std::string reason = why_unavailable(device_of(run));
-    if (!reason.empty())
-        check.tell({"run.device"}, fmt::format("run.device: {}: {}; or write cpu or auto", run.device, reason));
+    if (!check.given.usable({"run.device", "run.precision"})) return;
+    try {
+        run.device = name_of(device_named(run.device, dtype_of_precision(run.precision)));
+    } catch (const ConfigurationError& error) {
+        check.tell({"run.device", "run.precision"}, fmt::format("run.device: {}", error.what()));
+    }
 }
 
 /// A probe brings everything of its own, and stands without [CLS] and [SEP] unless they are asked for.

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "train/configuration/values.h"
+#include "train/device_name.h"
 
 namespace locus {
 
@@ -29,7 +30,7 @@ void add_run(Keys& keys, RunSettings& run) {
     keys.push_back({"run.name", &run.name, any(), "names the run folder; default: the stem of this file"});
     keys.push_back({"run.directory", &run.directory, path(), "the run folder is directory/name"});
     keys.push_back({"run.seed", &run.seed, between(0, uint32_max), "of initialisation, order, masks and dropout"});
-    keys.push_back({"run.device", &run.device, one_of({"auto", "cpu", "cuda", "simt"}), "auto, cpu, cuda or simt"});
+    keys.push_back({"run.device", &run.device, one_of(device_names()), "auto, cpu, cuda or simt"});
     keys.push_back({"run.precision", &run.precision, one_of({"float32", "float64", "bfloat16"}), "of the arithmetic"});
     keys.push_back({"run.threads", &run.threads, between(0, 4096), "0: all cores that the process may use"});
 }

@@ -1,0 +1,18 @@
+#pragma once
+// run.device and --device: from a name to a device.
+
+#include <string>
+#include <vector>
+
+#include "kernels/tensor.h"
+
+namespace locus {
+
+/// "auto", "cpu", "cuda", "simt" (the kernels for a GPU, run on the processor).
+const std::vector<std::string>& device_names();
+
+/// The device that `name` means for a model in `arithmetic`; auto is a GPU where there is one that this program was built for, and the processor for
+/// float64. Throws ConfigurationError with the reason when it cannot be had.
+Device device_named(const std::string& name, DType arithmetic);
+
+}  // namespace locus
