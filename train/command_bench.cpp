@@ -14,8 +14,8 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/cache_size.h"
-#include "kernels/copy_bandwidth.h"
-#include "kernels/fma_peak.h"
+#include "kernels/ceilings.h"
+#include "kernels/device.h"
 #include "kernels/isa.h"
 #include "kernels/random.h"
 #include "model/cost.h"
@@ -46,12 +46,6 @@ struct StepTime {
     double seconds() const { return clocked.work.seconds(); }
 };
 
-double measure_peak() {
-    double gflops = 0;
-    fma_peak({.seconds = peak_seconds, .gflops = &gflops});
-    return gflops;
-}
-
 /// Twice the last-level cache, so that a copy within it comes from memory; where nobody knows that cache, 128 MiB.
 std::int64_t copied_bytes() {
     constexpr std::int64_t mebibyte = std::int64_t{1} << 20, unknown = 64 * mebibyte, most = 1024 * mebibyte;
@@ -59,10 +53,11 @@ std::int64_t copied_bytes() {
     return std::min(2 * (cache > 0 ? cache : unknown), most);
 }
 
-double measure_copy() {
-    double rate = 0;
-    copy_bandwidth({.seconds = peak_seconds, .bytes = copied_bytes(), .gigabytes_per_second = &rate});
-    return rate;
+Ceilings ceilings_of(const MaskedLanguageModel& model) {
+    return {.device = model.device(),
+            .bfloat16 = model.arithmetic() == DType::bfloat16,
+            .seconds = peak_seconds,
+            .copy_bytes = copied_bytes()};
 }
 
 /// Full sequences of random ordinary tokens, the configured share of them masked.
@@ -131,11 +126,12 @@ std::int64_t largest_resident_set() {
     return std::int64_t{1024} * usage.ru_maxrss;
 }
 
-StepTime time_step(TrainingStep& training, std::int64_t step, const std::vector<TokenBatch>& batches) {
+StepTime time_step(TrainingStep& training, std::int64_t step, const std::vector<TokenBatch>& batches,
+                   const Ceilings& ceilings) {
     StepTime time;
-    const double peak_before = measure_peak();
+    const double peak_before = arithmetic_ceiling(ceilings);
     const StepPhases before = training.phases();
-    StepClock clock;
+    StepClock clock(ceilings.device);
     training.set_clock(&clock);
     clock.start();
     training.run(step, batches);
@@ -143,7 +139,7 @@ StepTime time_step(TrainingStep& training, std::int64_t step, const std::vector<
     training.set_clock(nullptr);
     time.clocked.work = clock.work();
     time.phases = difference(training.phases(), before);
-    time.clocked.peak_gflops = (peak_before + measure_peak()) / 2;
+    time.clocked.peak_gflops = (peak_before + arithmetic_ceiling(ceilings)) / 2;
     return time;
 }
 
@@ -164,6 +160,7 @@ Ratios quartiles(std::vector<double> ratios) {
 
 struct Summary {
     std::string processor, isa, precision;
+    Device device = Device::cpu;
     int threads = 0;
     std::int64_t steps = 0, parameters = 0, tokens = 0;
     double seconds = 0, tokens_per_second = 0, gflops = 0, peak_gflops = 0, share_of_peak = 0, copy_gigabytes = 0;
@@ -219,6 +216,7 @@ void print_json(const Summary& summary) {
     nlohmann::ordered_json json = {
         {"processor", summary.processor},
         {"isa", summary.isa},
+        {"device", name_of(summary.device)},
         {"threads", summary.threads},
         {"precision", summary.precision},
         {"parameters", summary.parameters},
@@ -256,6 +254,7 @@ void print_text(const Summary& summary) {
         fmt::print("  {:<16} {:>9.2f} ms {:>5.1f}%\n", name, 1e3 * seconds, 100 * seconds / summary.seconds);
     };
     fmt::print("processor          {}, {}, {} threads\n", summary.processor, summary.isa, summary.threads);
+    if (summary.device != Device::cpu) fmt::print("device             {}\n", description_of(summary.device));
     fmt::print("model              {} parameters, {}\n", with_separators(summary.parameters), summary.precision);
     fmt::print("step               {:.2f} ms for {} tokens (median of {} steps)\n", 1e3 * summary.seconds,
                with_separators(summary.tokens), summary.steps);
@@ -264,9 +263,9 @@ void print_text(const Summary& summary) {
     phase("optimizer", summary.phases.optimizer);
     fmt::print("speed              {}tokens/s, {:.1f} GFLOP/s\n", quantity_text(summary.tokens_per_second) + " ",
                summary.gflops);
-    fmt::print(
-        "peak               {:.1f} GFLOP/s of float32 multiply-adds in the same seconds; share reached {:.1f}%\n",
-        summary.peak_gflops, 100 * summary.share_of_peak);
+    fmt::print("peak               {:.1f} GFLOP/s of {} in the same seconds; share reached {:.1f}%\n",
+               summary.peak_gflops, summary.device == Device::cpu ? "float32 multiply-adds" : "one large product",
+               100 * summary.share_of_peak);
     fmt::print("activations        {:.1f} MiB at most: values, gradients, scratch of a step\n",
                static_cast<double>(summary.activation_bytes) / 0x1p20);
     fmt::print("process            {:.1f} MiB resident at most\n",
@@ -355,18 +354,21 @@ int run_bench(const BenchCommand& command) {
     std::vector<double> ratios;
     double tokens = 0, flops = 0;
     std::int64_t peak_memory = 0;
+    const Ceilings ceilings = ceilings_of(subject.model);
     Arena forward_arena(subject.model.device());
     for (std::int64_t step = 1; step <= command.warmup + command.steps; ++step) {
         const std::vector<TokenBatch> batches = subject.batches(step);
-        const StepTime time = time_step(*subject.training, step, batches);
-        const double other = beside ? time_step(*beside->training, step, beside->batches(step)).seconds() : 0;
+        const StepTime time = time_step(*subject.training, step, batches, ceilings);
+        const double other =
+            beside ? time_step(*beside->training, step, beside->batches(step), ceilings_of(beside->model)).seconds()
+                   : 0;
         ProgressLine::show_activity("step", step, command.warmup + command.steps);
         if (step <= command.warmup) continue;
         times.push_back(time);
         if (beside) ratios.push_back(other / time.seconds());
         if (command.inference) times.back().inference = time_inference(subject.model, batches, forward_arena);
         if (times.size() == 1) peak_memory = largest_resident_set();  // before memory is taken for copying
-        times.back().clocked.copy_gigabytes = measure_copy();
+        times.back().clocked.copy_gigabytes = copy_ceiling(ceilings);
         for (const TokenBatch& batch : batches) tokens += static_cast<double>(batch.rows());
         flops += step_flops(subject.settings.model, batches, subject.settings.data.sequence_length);
     }
@@ -376,6 +378,7 @@ int run_bench(const BenchCommand& command) {
     summary.processor = processor_name();
     summary.isa = name_of(isa());
     summary.precision = subject.settings.run.precision;
+    summary.device = subject.model.device();
     summary.threads = threads;
     summary.parameters = subject.model.parameters().count();
     summary.tokens = static_cast<std::int64_t>(tokens / steps);

@@ -1,5 +1,7 @@
 #include "model/autograd/step_clock.h"
 
+#include "kernels/device.h"
+
 namespace locus {
 
 double StepWork::seconds() const {
@@ -12,6 +14,7 @@ void StepClock::start() {
     work_ = {};
     phase_ = Phase::rest;
     pass_ = Pass::update;
+    wait_for(device_);
     since_ = Clock::now();
 }
 
@@ -22,6 +25,7 @@ void StepClock::enter(Phase phase, Pass pass) {
 }
 
 void StepClock::stop() {
+    wait_for(device_);
     const Clock::time_point now = Clock::now();
     work_.at(phase_, pass_).seconds += std::chrono::duration<double>(now - since_).count();
     since_ = now;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 
+#include "kernels/tensor.h"
 #include "model/autograd/phase.h"
 
 namespace locus {
@@ -50,6 +51,9 @@ private:
 
 class StepClock {
 public:
+    /// On a GPU the clock waits for the device before it is read: each phase gets its time, and nothing runs while the processor prepares what follows.
+    explicit StepClock(Device device = Device::cpu) : device_(device) {}
+
     /// Forgets everything; the time from here on belongs to Phase::rest.
     void start();
     /// The time up to here belongs to what was entered before, the time from here on to this.
@@ -64,6 +68,7 @@ public:
 private:
     using Clock = std::chrono::steady_clock;
 
+    Device device_;
     StepWork work_;
     Phase phase_ = Phase::rest;
     Pass pass_ = Pass::update;
