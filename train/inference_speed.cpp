@@ -1,5 +1,6 @@
 #include "train/inference_speed.h"
 
+#include "kernels/device.h"
 #include "train/batch_tensors.h"
 #include "train/stopwatch.h"
 
@@ -17,6 +18,7 @@ double seconds_of(std::span<const TokenBatch> batches, Arena& arena, Pass pass) 
         tape.set_recording(false);
         pass(tape, tensors);
     }
+    wait_for(arena.device());
     return watch.lap();
 }
 
