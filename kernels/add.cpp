@@ -7,10 +7,18 @@
 #include "kernels/isa.h"
 
 namespace locus::LOCUS_TARGET {
+namespace {
+
+[[maybe_unused]] void check(const Add& args) {
+    const Op op = {"add", args.x.device};
+    check_contiguous(op, "x", args.x, args.x.shape);
+    check_contiguous(op, "y", args.y, args.x.shape);
+    check_dtype(op, "y", args.y, args.x.dtype);
+}
+
+}  // namespace
 
 void add(const Add& args) {
-    check_contiguous("add", "x", args.x, args.x.shape);
-    check_contiguous("add", "y", args.y, args.x.shape);
     for_dtype("add", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
         const T* const x = args.x.as<T>();
@@ -23,4 +31,4 @@ void add(const Add& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(add, Add)
+LOCUS_KERNEL(add, Add, x)

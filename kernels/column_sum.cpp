@@ -8,11 +8,19 @@
 #include "kernels/row_blocks.h"
 
 namespace locus::LOCUS_TARGET {
+namespace {
+
+[[maybe_unused]] void check(const ColumnSum& args) {
+    const Op op = {"column_sum", args.x.device};
+    const Shape shape = matrix_shape(op, "x", args.x);
+    check_rows(op, "x", args.x, shape);
+    check_contiguous(op, "sum", args.sum, {shape[1]});
+}
+
+}  // namespace
 
 void column_sum(const ColumnSum& args) {
-    const Shape shape = matrix_shape("column_sum", "x", args.x);
-    check_rows("column_sum", "x", args.x, shape);
-    check_contiguous("column_sum", "sum", args.sum, {shape[1]});
+    const Shape shape = args.x.shape;
     for_dtype("column_sum", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
         const T* const x = args.x.as<T>();
@@ -33,4 +41,4 @@ void column_sum(const ColumnSum& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(column_sum, ColumnSum)
+LOCUS_KERNEL(column_sum, ColumnSum, x)

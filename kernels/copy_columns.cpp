@@ -5,12 +5,20 @@
 #include "kernels/isa.h"
 
 namespace locus::LOCUS_TARGET {
+namespace {
+
+[[maybe_unused]] void check(const CopyColumns& args) {
+    const Op op = {"copy_columns", args.x.device};
+    const Shape shape = matrix_shape(op, "x", args.x);
+    check_rows(op, "x", args.x, shape);
+    check_rows(op, "y", args.y, shape);
+    check_dtype(op, "y", args.y, args.x.dtype);
+}
+
+}  // namespace
 
 void copy_columns(const CopyColumns& args) {
-    const Shape shape = matrix_shape("copy_columns", "x", args.x);
-    check_rows("copy_columns", "x", args.x, shape);
-    check_rows("copy_columns", "y", args.y, shape);
-    check_dtype("copy_columns", "y", args.y, args.x.dtype);
+    const Shape shape = args.x.shape;
     for_dtype("copy_columns", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
 #pragma omp parallel for schedule(static)
@@ -30,4 +38,4 @@ void copy_columns(const CopyColumns& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(copy_columns, CopyColumns)
+LOCUS_KERNEL(copy_columns, CopyColumns, x)

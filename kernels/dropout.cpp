@@ -32,13 +32,19 @@ void dropout_rows(const DropoutForward& args, std::int64_t rows, std::int64_t co
     }
 }
 
+[[maybe_unused]] void check(const DropoutForward& args) {
+    const Op op = {"dropout", args.x.device};
+    const Shape shape = matrix_shape(op, "x", args.x);
+    check_contiguous(op, "x", args.x, shape);
+    check_contiguous(op, "y", args.y, shape);
+    check_dtype(op, "y", args.y, args.x.dtype);
+    if (args.dropout) check_dropout_rows(op, args.rows, shape[0]);
+}
+
 }  // namespace
 
 void dropout_forward(const DropoutForward& args) {
-    const Shape shape = matrix_shape("dropout", "x", args.x);
-    check_contiguous("dropout", "x", args.x, shape);
-    check_contiguous("dropout", "y", args.y, shape);
-    check_dtype("dropout", "y", args.y, args.x.dtype);
+    const Shape shape = args.x.shape;
     if (!args.dropout) {
         for_dtype("dropout", args.x.dtype, [&](auto zero) {
             using T = decltype(zero);
@@ -46,10 +52,9 @@ void dropout_forward(const DropoutForward& args) {
         });
         return;
     }
-    check_dropout_rows("dropout", args.rows, shape[0]);
     for_dtype("dropout", args.x.dtype, [&](auto zero) { dropout_rows<decltype(zero)>(args, shape[0], shape[1]); });
 }
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(dropout_forward, DropoutForward)
+LOCUS_KERNEL(dropout_forward, DropoutForward, x)

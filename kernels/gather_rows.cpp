@@ -14,7 +14,6 @@ namespace {
 
 // Strictly increasing indices are what makes the backward pass free of collisions.
 const std::int32_t* check_indices(const Tensor& indices, std::int64_t selected, std::int64_t rows) {
-    check_contiguous("gather_rows", "indices", indices, {selected});
     const auto* index = indices.as<std::int32_t>();
     for (std::int64_t m = 0; m < selected; ++m) {
         if (index[m] < 0 || index[m] >= rows) {
@@ -52,12 +51,26 @@ void backward(const GatherRowsBackward& args, const std::int32_t* index, std::in
     }
 }
 
+[[maybe_unused]] void check(const GatherRowsForward& args) {
+    const Op op = {"gather_rows", args.x.device};
+    const Shape x_shape = matrix_shape(op, "x", args.x), y_shape = matrix_shape(op, "y", args.y);
+    check_contiguous(op, "x", args.x, x_shape);
+    check_contiguous(op, "y", args.y, {y_shape[0], x_shape[1]});
+    check_contiguous(op, "indices", args.indices, {y_shape[0]});
+}
+
+[[maybe_unused]] void check(const GatherRowsBackward& args) {
+    const Op op = {"gather_rows", args.dx.device};
+    const Shape dx_shape = matrix_shape(op, "dx", args.dx), dy_shape = matrix_shape(op, "dy", args.dy);
+    check_contiguous(op, "dx", args.dx, dx_shape);
+    check_contiguous(op, "dy", args.dy, {dy_shape[0], dx_shape[1]});
+    check_contiguous(op, "indices", args.indices, {dy_shape[0]});
+}
+
 }  // namespace
 
 void gather_rows_forward(const GatherRowsForward& args) {
-    const Shape x_shape = matrix_shape("gather_rows", "x", args.x), y_shape = matrix_shape("gather_rows", "y", args.y);
-    check_contiguous("gather_rows", "x", args.x, x_shape);
-    check_contiguous("gather_rows", "y", args.y, {y_shape[0], x_shape[1]});
+    const Shape x_shape = args.x.shape, y_shape = args.y.shape;
     const std::int32_t* const index = check_indices(args.indices, y_shape[0], x_shape[0]);
     for_dtype("gather_rows", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
@@ -70,10 +83,7 @@ void gather_rows_forward(const GatherRowsForward& args) {
 }
 
 void gather_rows_backward(const GatherRowsBackward& args) {
-    const Shape dx_shape = matrix_shape("gather_rows", "dx", args.dx);
-    const Shape dy_shape = matrix_shape("gather_rows", "dy", args.dy);
-    check_contiguous("gather_rows", "dx", args.dx, dx_shape);
-    check_contiguous("gather_rows", "dy", args.dy, {dy_shape[0], dx_shape[1]});
+    const Shape dx_shape = args.dx.shape, dy_shape = args.dy.shape;
     const std::int32_t* const index = check_indices(args.indices, dy_shape[0], dx_shape[0]);
     for_dtype("gather_rows", args.dx.dtype,
               [&](auto zero) { backward<decltype(zero)>(args, index, dx_shape[0], dy_shape[0], dx_shape[1]); });
@@ -81,5 +91,5 @@ void gather_rows_backward(const GatherRowsBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(gather_rows_forward, GatherRowsForward)
-LOCUS_CPU_KERNEL(gather_rows_backward, GatherRowsBackward)
+LOCUS_KERNEL(gather_rows_forward, GatherRowsForward, x)
+LOCUS_KERNEL(gather_rows_backward, GatherRowsBackward, dx)

@@ -53,27 +53,37 @@ void backward(const GeluBackward& args, std::int64_t rows, std::int64_t columns)
         [=](std::int64_t c, T total) { dbias[c] += total; });
 }
 
+[[maybe_unused]] void check(const GeluForward& args) {
+    const Op op = {"gelu", args.x.device};
+    const Shape shape = matrix_shape(op, "x", args.x);
+    check_contiguous(op, "x", args.x, shape);
+    check_contiguous(op, "bias", args.bias, {shape[1]});
+    check_contiguous(op, "y", args.y, shape);
+}
+
+[[maybe_unused]] void check(const GeluBackward& args) {
+    const Op op = {"gelu", args.x.device};
+    const Shape shape = matrix_shape(op, "x", args.x);
+    check_contiguous(op, "x", args.x, shape);
+    check_contiguous(op, "dy", args.dy, shape);
+    check_contiguous(op, "dx", args.dx, shape);
+    check_contiguous(op, "bias", args.bias, {shape[1]});
+    check_contiguous(op, "dbias", args.dbias, {shape[1]});
+}
+
 }  // namespace
 
 void gelu_forward(const GeluForward& args) {
-    const Shape shape = matrix_shape("gelu", "x", args.x);
-    check_contiguous("gelu", "x", args.x, shape);
-    check_contiguous("gelu", "bias", args.bias, {shape[1]});
-    check_contiguous("gelu", "y", args.y, shape);
+    const Shape shape = args.x.shape;
     for_dtype("gelu", args.x.dtype, [&](auto zero) { forward<decltype(zero)>(args, shape[0], shape[1]); });
 }
 
 void gelu_backward(const GeluBackward& args) {
-    const Shape shape = matrix_shape("gelu", "x", args.x);
-    check_contiguous("gelu", "x", args.x, shape);
-    check_contiguous("gelu", "dy", args.dy, shape);
-    check_contiguous("gelu", "dx", args.dx, shape);
-    check_contiguous("gelu", "bias", args.bias, {shape[1]});
-    check_contiguous("gelu", "dbias", args.dbias, {shape[1]});
+    const Shape shape = args.x.shape;
     for_dtype("gelu", args.x.dtype, [&](auto zero) { backward<decltype(zero)>(args, shape[0], shape[1]); });
 }
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(gelu_forward, GeluForward)
-LOCUS_CPU_KERNEL(gelu_backward, GeluBackward)
+LOCUS_KERNEL(gelu_forward, GeluForward, x)
+LOCUS_KERNEL(gelu_backward, GeluBackward, x)

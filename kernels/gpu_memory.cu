@@ -40,10 +40,13 @@ struct Kept {
 };
 
 void throw_fault(int fault) {
-    constexpr std::array<const char*, 5> messages = {
-        "", "[embedding] an id lies outside of its table", "[cross_entropy] a target lies outside of the vocabulary",
+    constexpr std::array<const char*, 6> messages = {
+        "",
+        "[embedding] an id lies outside of its table",
+        "[cross_entropy] a target lies outside of the vocabulary",
         "[gather_rows] an index lies outside of the rows, or they do not rise",
-        "[rotary] a position lies outside of the table of angles"};
+        "[rotary] a position lies outside of the table of angles",
+        "[row_products] a pair names a row that is not there"};
     throw std::out_of_range(messages.at(static_cast<std::size_t>(fault)));
 }
 

@@ -10,7 +10,7 @@
 namespace locus {
 
 /// What a kernel can find wrong with the numbers it was given; the largest that was raised is reported.
-enum class Fault : std::uint8_t { none, embedding_id, target, gather_index, rotary_position };
+enum class Fault : std::uint8_t { none, embedding_id, target, gather_index, rotary_position, product_row };
 
 /// What a device has to be able to do. Sizes in bytes; what each throws: device.h.
 struct DeviceFunctions {

@@ -6,31 +6,11 @@
 
 #include "kernels/layer_norm.h"
 
-#include "kernels/checks.h"
-#include "kernels/dropout_rule.h"
 #include "kernels/gpu_column_sum.h"
+#include "kernels/gpu_dropout.h"
 
 namespace locus::LOCUS_TARGET {
 namespace {
-
-struct DropoutOfRows {
-    bool on = false;
-    DropoutRule rule{};
-    const std::int32_t *sequence = nullptr, *position = nullptr;
-
-    __device__ float factor(std::int64_t row, std::int64_t column) const {
-        if (!on) return 1.0F;
-        const bool keeps = is_kept(rule, static_cast<std::uint32_t>(column), static_cast<std::uint32_t>(position[row]),
-                                   static_cast<std::uint32_t>(sequence[row]));
-        return keeps ? static_cast<float>(rule.scale) : 0.0F;
-    }
-};
-
-DropoutOfRows dropout_of_rows(const Dropout& dropout, const DropoutRows& rows) {
-    if (!dropout) return {};
-    return {true, dropout_rule("layer_norm", dropout), rows.sequence.as<std::int32_t>(),
-            rows.position.as<std::int32_t>()};
-}
 
 template <class T>
 struct Forward {
@@ -46,10 +26,11 @@ struct Forward {
 template <class T>
 __global__ void layer_norm_forward_kernel(Forward<T> f) {
     const std::int64_t row = blockIdx.x, at = row * f.columns;
+    auto* const mask = shared_memory<std::uint8_t>();
+    f.dropout.draw(row, f.columns, mask);
     float total = 0;
     for (std::int64_t c = threadIdx.x; c < f.columns; c += blockDim.x) {
-        const float factor = f.dropout.factor(row, c);
-        float s = factor == 0 ? 0.0F : load(f.x + at + c) * factor;
+        float s = f.dropout.apply(mask, c, load(f.x + at + c));
         if (f.residual != nullptr) s += load(f.residual + at + c);
         store(f.sum + at + c, s);
         total += load(f.sum + at + c);  // as the backward pass will read it
@@ -83,6 +64,8 @@ struct Backward {
 template <class T>
 __global__ void layer_norm_backward_kernel(Backward<T> b) {
     const std::int64_t row = blockIdx.x, at = row * b.columns;
+    auto* const mask = shared_memory<std::uint8_t>();
+    b.dropout.draw(row, b.columns, mask);
     const float mean = b.mean[row], rstd = b.rstd[row];
     float sum_g = 0, sum_product = 0;
     for (std::int64_t c = threadIdx.x; c < b.columns; c += blockDim.x) {
@@ -95,7 +78,7 @@ __global__ void layer_norm_backward_kernel(Backward<T> b) {
     for (std::int64_t c = threadIdx.x; c < b.columns; c += blockDim.x) {
         const float xhat = (load(b.sum + at + c) - mean) * rstd;
         const float ds = rstd * (b.gamma[c] * load(b.dy + at + c) - mean_g - xhat * mean_product);
-        const float factor = b.dropout.factor(row, c), dx = factor == 0 ? 0.0F : ds * factor;
+        const float dx = b.dropout.apply(mask, c, ds);
         // The residual first: dx may be the same memory.
         if (b.dresidual != nullptr)
             store(b.dresidual + at + c, b.accumulate_dresidual ? load(b.dresidual + at + c) + ds : ds);
@@ -124,13 +107,13 @@ void forward(const LayerNormForward& args) {
                           .gamma = args.gamma.as<float>(),
                           .beta = args.beta.as<float>(),
                           .epsilon = static_cast<float>(args.epsilon),
-                          .dropout = dropout_of_rows(args.dropout, args.rows),
+                          .dropout = dropout_of_rows("layer_norm", args.dropout, args.rows),
                           .sum = args.sum.as<T>(),
                           .y = args.y.as<T>(),
                           .mean = args.mean.as<float>(),
                           .rstd = args.rstd.as<float>(),
                           .columns = columns};
-    launch(one_block_each("layer_norm", rows), layer_norm_forward_kernel<T>, f);
+    launch(one_block_each_with_mask("layer_norm", rows, columns), layer_norm_forward_kernel<T>, f);
 }
 
 template <class T>
@@ -145,13 +128,13 @@ void backward(const LayerNormBackward& args) {
                            .gamma = args.gamma.as<float>(),
                            .mean = args.mean.as<float>(),
                            .rstd = args.rstd.as<float>(),
-                           .dropout = dropout_of_rows(args.dropout, args.rows),
+                           .dropout = dropout_of_rows("layer_norm", args.dropout, args.rows),
                            .dx = args.dx.as<T>(),
                            .dresidual = args.dresidual ? args.dresidual.as<T>() : nullptr,
                            .accumulate_dx = args.accumulate_dx,
                            .accumulate_dresidual = args.accumulate_dresidual,
                            .columns = columns};
-    launch(one_block_each("layer_norm", rows), layer_norm_backward_kernel<T>, b);
+    launch(one_block_each_with_mask("layer_norm", rows, columns), layer_norm_backward_kernel<T>, b);
 }
 
 }  // namespace

@@ -38,30 +38,36 @@ void turn_rows(const Rotary& args, std::int64_t rows, std::int64_t width) {
     }
 }
 
-void check(const Rotary& args, Shape shape) {
-    check_contiguous("rotary", "x", args.x, shape);
-    check_contiguous("rotary", "positions", args.positions, {shape[0]});
-    const Shape table = matrix_shape("rotary", "cosines", args.cosines);
-    check_contiguous("rotary", "cosines", args.cosines, table);
-    check_contiguous("rotary", "sines", args.sines, table);
-    LOCUS_CHECK(args.head_dim > 0 && args.columns % args.head_dim == 0 && args.columns <= shape[1], "rotary",
+[[maybe_unused]] void check(const Rotary& args) {
+    const Op op = {"rotary", args.x.device};
+    const Shape shape = matrix_shape(op, "x", args.x);
+    check_contiguous(op, "x", args.x, shape);
+    check_contiguous(op, "positions", args.positions, {shape[0]});
+    const Shape table = matrix_shape(op, "cosines", args.cosines);
+    check_contiguous(op, "cosines", args.cosines, table);
+    check_contiguous(op, "sines", args.sines, table);
+    LOCUS_CHECK(args.head_dim > 0 && args.columns % args.head_dim == 0 && args.columns <= shape[1], op.name,
                 std::to_string(args.columns) + " columns are not heads of " + std::to_string(args.head_dim) +
                     " within " + args.x.shape.to_string());
-    LOCUS_CHECK(2 * table[1] <= args.head_dim, "rotary",
+    LOCUS_CHECK(2 * table[1] <= args.head_dim, op.name,
                 std::to_string(table[1]) + " pairs do not fit into a head of " + std::to_string(args.head_dim));
+}
+
+void check_positions(const Rotary& args) {
     const auto* const positions = args.positions.as<std::int32_t>();
-    for (std::int64_t r = 0; r < shape[0]; ++r) {
-        if (positions[r] >= 0 && positions[r] < table[0]) continue;
+    const std::int64_t rows = args.x.shape[0], longest = args.cosines.shape[0];
+    for (std::int64_t r = 0; r < rows; ++r) {
+        if (positions[r] >= 0 && positions[r] < longest) continue;
         throw std::out_of_range("[rotary] position " + std::to_string(positions[r]) + " of row " + std::to_string(r) +
-                                " is outside [0, " + std::to_string(table[0]) + ")");
+                                " is outside [0, " + std::to_string(longest) + ")");
     }
 }
 
 }  // namespace
 
 void rotary(const Rotary& args) {
-    const Shape shape = matrix_shape("rotary", "x", args.x);
-    check(args, shape);
+    const Shape shape = args.x.shape;
+    check_positions(args);
     for_dtype("rotary", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
         args.interleaved ? turn_rows<true, T>(args, shape[0], shape[1]) : turn_rows<false, T>(args, shape[0], shape[1]);
@@ -70,4 +76,4 @@ void rotary(const Rotary& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(rotary, Rotary)
+LOCUS_KERNEL(rotary, Rotary, x)

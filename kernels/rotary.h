@@ -10,7 +10,7 @@
 // The two are the same up to the order of the channels.
 //
 // shapes   x: [rows, C], turned where it stands; the first `columns` of them, a multiple of head_dim, are heads to turn, the rest is
-//          not touched   positions: int32 [rows]   cosines, sines: [longest, P], like x
+//          not touched   positions: int32 [rows]   cosines, sines: [longest, P], like x on the processor, float32 on a GPU
 // errors   a position outside [0, longest) throws std::out_of_range
 // cost     one read and one write per element of a pair, 6 flop per pair: memory bound
 // paper    Su et al. 2021, arXiv:2104.09864

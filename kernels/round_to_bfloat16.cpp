@@ -34,18 +34,22 @@ void round_rows(const RoundToBfloat16& args, Stored* y) {
     }
 }
 
+[[maybe_unused]] void check(const RoundToBfloat16& args) {
+    const Op op = {"round_to_bfloat16", args.x.device};
+    const Shape shape = matrix_shape(op, "x", args.x);
+    check_rows(op, "x", args.x, shape);
+    check_dtype(op, "x", args.x, DType::float32);
+    check_contiguous(op, "y", args.y, shape);
+    if (args.y.dtype != DType::float32) check_dtype(op, "y", args.y, DType::bfloat16);
+}
+
 }  // namespace
 
 void round_to_bfloat16(const RoundToBfloat16& args) {
-    const Shape shape = matrix_shape("round_to_bfloat16", "x", args.x);
-    check_rows("round_to_bfloat16", "x", args.x, shape);
-    check_dtype("round_to_bfloat16", "x", args.x, DType::float32);
-    check_contiguous("round_to_bfloat16", "y", args.y, shape);
     if (args.y.dtype == DType::float32) return round_rows(args, args.y.as<float>());
-    check_dtype("round_to_bfloat16", "y", args.y, DType::bfloat16);
     round_rows(args, static_cast<std::uint16_t*>(args.y.data));
 }
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(round_to_bfloat16, RoundToBfloat16)
+LOCUS_KERNEL(round_to_bfloat16, RoundToBfloat16, x)

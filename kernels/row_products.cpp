@@ -9,26 +9,42 @@
 namespace locus::LOCUS_TARGET {
 namespace {
 
-void check_rows_within(const char* name, const Tensor& rows, std::int64_t pairs, std::int64_t entries) {
-    check_contiguous("row_products", name, rows, {pairs});
-    for (std::int64_t n = 0; n < pairs; ++n) {
+void check_rows_within(const char* name, const Tensor& rows, std::int64_t entries) {
+    for (std::int64_t n = 0; n < rows.count(); ++n) {
         const std::int32_t row = rows.as<std::int32_t>()[n];
         LOCUS_CHECK(row >= 0 && row < entries, "row_products",
                     std::string(name) + " asks for row " + std::to_string(row) + " of " + std::to_string(entries));
     }
 }
 
-void check(const RowProducts& args, const Tensor& y) {
-    const Shape a = matrix_shape("row_products", "a", args.a);
-    check_contiguous("row_products", "a", args.a, a);
-    check_contiguous("row_products", "b", args.b, {args.b.shape[0], a[1]});
-    check_dtype("row_products", "b", args.b, args.a.dtype);
-    LOCUS_CHECK(args.heads > 0 && a[1] % args.heads == 0, "row_products",
+void check_rows_within(const RowProducts& args) {
+    check_rows_within("a_rows", args.a_rows, args.a.shape[0]);
+    check_rows_within("b_rows", args.b_rows, args.b.shape[0]);
+}
+
+void check(Op op, const RowProducts& args, const char* name, const Tensor& y) {
+    const Shape a = matrix_shape(op, "a", args.a);
+    check_contiguous(op, "a", args.a, a);
+    check_contiguous(op, "b", args.b, {args.b.shape[0], a[1]});
+    check_dtype(op, "b", args.b, args.a.dtype);
+    LOCUS_CHECK(args.heads > 0 && a[1] % args.heads == 0, op.name,
                 std::to_string(a[1]) + " columns are not " + std::to_string(args.heads) + " heads");
-    check_contiguous("row_products", "y", y, {args.heads, args.a_rows.count()});
-    check_dtype("row_products", "y", y, args.a.dtype);
-    check_rows_within("a_rows", args.a_rows, args.a_rows.count(), a[0]);
-    check_rows_within("b_rows", args.b_rows, args.a_rows.count(), args.b.shape[0]);
+    const std::int64_t pairs = args.a_rows.count();
+    check_contiguous(op, "a_rows", args.a_rows, {pairs});
+    check_contiguous(op, "b_rows", args.b_rows, {pairs});
+    check_contiguous(op, name, y, {args.heads, pairs});
+    check_dtype(op, name, y, args.a.dtype);
+}
+
+[[maybe_unused]] void check(const RowProductsForward& args) {
+    check({"row_products", args.operands.a.device}, args.operands, "y", args.y);
+}
+
+[[maybe_unused]] void check(const RowProductsBackward& args) {
+    const Op op = {"row_products_backward", args.operands.a.device};
+    check(op, args.operands, "dy", args.dy);
+    check_contiguous(op, "da", args.da, args.operands.a.shape);
+    check_contiguous(op, "db", args.db, args.operands.b.shape);
 }
 
 // Where head h of a row begins, for pair n.
@@ -48,7 +64,7 @@ struct Pairs {
 }  // namespace
 
 void row_products_forward(const RowProductsForward& args) {
-    check(args.operands, args.y);
+    check_rows_within(args.operands);
     for_dtype("row_products", args.y.dtype, [&](auto zero) {
         using T = decltype(zero);
         const Pairs pairs(args.operands);
@@ -70,9 +86,7 @@ void row_products_forward(const RowProductsForward& args) {
 }
 
 void row_products_backward(const RowProductsBackward& args) {
-    check(args.operands, args.dy);
-    check_contiguous("row_products_backward", "da", args.da, args.operands.a.shape);
-    check_contiguous("row_products_backward", "db", args.db, args.operands.b.shape);
+    check_rows_within(args.operands);
     for_dtype("row_products_backward", args.dy.dtype, [&](auto zero) {
         using T = decltype(zero);
         const Pairs pairs(args.operands);
@@ -97,5 +111,5 @@ void row_products_backward(const RowProductsBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(row_products_forward, RowProductsForward)
-LOCUS_CPU_KERNEL(row_products_backward, RowProductsBackward)
+LOCUS_KERNEL(row_products_forward, RowProductsForward, operands.a)
+LOCUS_KERNEL(row_products_backward, RowProductsBackward, operands.a)

@@ -6,11 +6,25 @@
 #include "kernels/vector_math.h"
 
 namespace locus::LOCUS_TARGET {
+namespace {
+
+[[maybe_unused]] void check(const TanhForward& args) {
+    const Op op = {"tanh", args.x.device};
+    check_contiguous(op, "x", args.x, args.x.shape);
+    check_contiguous(op, "y", args.y, args.x.shape);
+    check_dtype(op, "y", args.y, args.x.dtype);
+}
+
+[[maybe_unused]] void check(const TanhBackward& args) {
+    const Op op = {"tanh", args.y.device};
+    check_contiguous(op, "y", args.y, args.y.shape);
+    check_contiguous(op, "dy", args.dy, args.y.shape);
+    check_contiguous(op, "dx", args.dx, args.y.shape);
+}
+
+}  // namespace
 
 void tanh_forward(const TanhForward& args) {
-    check_contiguous("tanh", "x", args.x, args.x.shape);
-    check_contiguous("tanh", "y", args.y, args.x.shape);
-    check_dtype("tanh", "y", args.y, args.x.dtype);
     for_dtype("tanh", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
         const T* const x = args.x.as<T>();
@@ -22,9 +36,6 @@ void tanh_forward(const TanhForward& args) {
 }
 
 void tanh_backward(const TanhBackward& args) {
-    check_contiguous("tanh", "y", args.y, args.y.shape);
-    check_contiguous("tanh", "dy", args.dy, args.y.shape);
-    check_contiguous("tanh", "dx", args.dx, args.y.shape);
     for_dtype("tanh", args.y.dtype, [&](auto zero) {
         using T = decltype(zero);
         const T *const dy = args.dy.as<T>(), *const y = args.y.as<T>();
@@ -37,5 +48,5 @@ void tanh_backward(const TanhBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(tanh_forward, TanhForward)
-LOCUS_CPU_KERNEL(tanh_backward, TanhBackward)
+LOCUS_KERNEL(tanh_forward, TanhForward, x)
+LOCUS_KERNEL(tanh_backward, TanhBackward, y)

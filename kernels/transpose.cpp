@@ -5,14 +5,21 @@
 #include "kernels/isa.h"
 
 namespace locus::LOCUS_TARGET {
+namespace {
+
+[[maybe_unused]] void check(const Transpose& args) {
+    const Op op = {"transpose", args.x.device};
+    const Shape shape = matrix_shape(op, "x", args.x);
+    check_contiguous(op, "x", args.x, shape);
+    check_contiguous(op, "y", args.y, {shape[1], shape[0]});
+}
+
+}  // namespace
 
 void transpose(const Transpose& args) {
-    const Shape shape = matrix_shape("transpose", "x", args.x);
-    check_contiguous("transpose", "x", args.x, shape);
-    check_contiguous("transpose", "y", args.y, {shape[1], shape[0]});
     for_dtype("transpose", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
-        const std::int64_t rows = shape[0], columns = shape[1];
+        const std::int64_t rows = args.x.shape[0], columns = args.x.shape[1];
         const T* const x = args.x.as<T>();
         T* const y = args.y.as<T>();
         const bool accumulate = args.accumulate;
@@ -28,4 +35,4 @@ void transpose(const Transpose& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(transpose, Transpose)
+LOCUS_KERNEL(transpose, Transpose, x)

@@ -19,6 +19,32 @@ TEST(Add, AddsElementByElement) {
     }
 }
 
+TEST(Add, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        for (const Shape& shape : {Shape{1}, Shape{3, 17}, Shape{100, 33}, Shape{2, 3, 5}}) {
+            const Owned x = converted(normals(shape, dtype, 1), DType::float32);
+            const Owned sum = converted(normals(shape, dtype, 2), DType::float32);
+            add({x, sum});
+            const Owned expected = converted(sum, dtype);
+            on_each_gpu([&] {
+                const Owned y = normals(shape, dtype, 2);
+                add({normals(shape, dtype, 1), y});
+                EXPECT_TRUE(identical("y", y, expected));
+            });
+        }
+    }
+}
+
+TEST(Add, RefusesTensorsOfTwoDevices) {
+    const Owned here = normals({4, 6}, DType::float32, 1);
+    on_each_gpu([&] {
+        const Owned there = normals({4, 6}, DType::float32, 1);
+        EXPECT_THROW(add({here, there}), std::logic_error);
+        EXPECT_THROW(add({there, here}), std::logic_error);
+        EXPECT_THROW(add({normals({4}, DType::float64, 1), normals({4}, DType::float64, 1)}), std::logic_error);
+    });
+}
+
 TEST(Add, BrokenContractsAreNamed) {
     const Owned x = normals({4, 6}, DType::float32, 1), other = normals({6, 4}, DType::float32, 1);
     EXPECT_THROW(add({x, other}), std::logic_error);
@@ -31,6 +57,10 @@ TEST(Add, BrokenContractsAreNamed) {
 TEST(Add, OfNothingDoesNothing) {
     const Owned none({0, 4}, DType::float32);
     EXPECT_NO_THROW(add({none, none}));
+    on_each_gpu([] {
+        const Owned nothing({0, 4}, DType::float32);
+        EXPECT_NO_THROW(add({nothing, nothing}));
+    });
 }
 
 }  // namespace

@@ -27,6 +27,20 @@ TEST_P(ColumnSumOf, AddsTheRowsToWhatIsThere) {
     }
 }
 
+TEST_P(ColumnSumOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    const auto [rows, columns] = GetParam();
+    const auto solved = [rows = rows, columns = columns](DType dtype, DType computed_in) {
+        const Owned wide = converted(normals({rows, columns + 5}, dtype, 1), computed_in);
+        Owned sum = normals({columns}, DType::float32, 2);
+        column_sum({wide.tensor().slice(1, 2, columns + 2), sum});
+        return sum;
+    };
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        const Owned expected = solved(dtype, DType::float32);
+        on_each_gpu([&] { EXPECT_TRUE(close("sum", solved(dtype, dtype), expected, 0.0, 1e-6)); });
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, ColumnSumOf,
                          ::testing::Values(Case{1, 1}, Case{3, 17}, Case{100, 3}, Case{65, 300}, Case{1000, 129},
                                            Case{0, 5}));

@@ -1,6 +1,7 @@
 #include "kernels/copy_columns.h"
 
 #include <stdexcept>
+#include <utility>
 
 #include "tests/kernels/testing.h"
 
@@ -21,6 +22,37 @@ TEST(CopyColumns, CopiesOrAddsBetweenColumnsOfWiderMatrices) {
         copy_columns({.x = x, .y = y, .accumulate = true});
         EXPECT_EQ(to.get(4, 28), 2 * from.get(4, 26));
     }
+}
+
+TEST(CopyColumns, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    // Once a copy, once a sum; `to` with everything beside the columns.
+    const auto solved = [](DType dtype, DType computed_in) {
+        const Owned from = converted(normals({5, 400}, dtype, 1), computed_in);
+        Owned copied = converted(normals({5, 330}, dtype, 2), computed_in), added = copied;
+        const Tensor x = from.tensor().slice(1, 7, 307);
+        copy_columns({.x = x, .y = copied.tensor().slice(1, 9, 309)});
+        copy_columns({.x = x, .y = added.tensor().slice(1, 9, 309), .accumulate = true});
+        return std::pair{converted(copied, dtype), converted(added, dtype)};
+    };
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        const auto expected = solved(dtype, DType::float32);
+        on_each_gpu([&] {
+            const auto got = solved(dtype, dtype);
+            EXPECT_TRUE(identical("copied", got.first, expected.first));
+            EXPECT_TRUE(identical("added", got.second, expected.second));
+        });
+    }
+}
+
+TEST(CopyColumns, OfNothingDoesNothing) {
+    const auto run = [] {
+        for (const Shape& shape : {Shape{0, 4}, Shape{4, 0}}) {
+            const Owned none(shape, DType::float32);
+            EXPECT_NO_THROW(copy_columns({.x = none, .y = none}));
+        }
+    };
+    run();
+    on_each_gpu(run);
 }
 
 TEST(CopyColumns, BrokenContractsAreNamed) {

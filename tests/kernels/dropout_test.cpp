@@ -44,6 +44,25 @@ TEST_P(DropoutOf, FollowsItsDefinition) {
     }
 }
 
+TEST_P(DropoutOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    const Shape shape = {7, GetParam()};
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        Owned wide = converted(normals(shape, dtype, 1), DType::float32);
+        dropout_forward({wide, wide, tenth, {counting(7, 100), counting(7)}});
+        const Owned expected = converted(wide, dtype);
+        on_each_gpu([&] {
+            Owned x = normals(shape, dtype, 1), y(shape, dtype);
+            const Owned sequence = counting(7, 100), position = counting(7);
+            dropout_forward({x, y, {}, {}});
+            EXPECT_TRUE(identical("off", y, x));
+            dropout_forward({x, y, tenth, {sequence, position}});
+            EXPECT_TRUE(identical("apart", y, expected));
+            dropout_forward({x, x, tenth, {sequence, position}});
+            EXPECT_TRUE(identical("in place", x, expected));
+        });
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Columns, DropoutOf, ::testing::Values(1, 3, 8, 17, 100, 128, 129, 257, 1000));
 
 TEST(Dropout, KeepsTheRightShareAndTheMean) {
@@ -148,6 +167,12 @@ TEST(Dropout, ADroppedNaNIsZeroAndAKeptOneStays) {
     }
     EXPECT_NEAR(zero, 100, 50);
     EXPECT_EQ(zero + not_a_number, 1000);
+    on_each_gpu([&] {
+        const Owned nan = filled({1, 1000}, DType::float32, std::numeric_limits<double>::quiet_NaN());
+        Owned got = nan;
+        dropout_forward({nan, got, tenth, {int32s({0}), int32s({0})}});
+        for (std::int64_t i = 0; i < 1000; ++i) EXPECT_EQ(std::isnan(got.get(i)), std::isnan(y.get(i))) << i;
+    });
 }
 
 TEST(Dropout, BrokenContractsAreNamed) {
@@ -165,6 +190,10 @@ TEST(Dropout, OfNoRowsDoesNothing) {
     const Owned x({0, 8}, DType::float32), none = counting(0);
     Owned y = x;
     EXPECT_NO_THROW(dropout_forward({x, y, tenth, {none, none}}));
+    on_each_gpu([&] {
+        const Owned nothing({0, 8}, DType::float32), no_rows = counting(0);
+        EXPECT_NO_THROW(dropout_forward({nothing, nothing, tenth, {no_rows, no_rows}}));
+    });
 }
 
 }  // namespace

@@ -40,6 +40,33 @@ TEST_P(GatherRowsOf, BackwardPutsTheRowsBack) {
     for (std::int64_t i = 0; i < added.count(); ++i) EXPECT_EQ(added.get(i), before.get(i) + expected.get(i)) << i;
 }
 
+TEST_P(GatherRowsOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    struct Solved {
+        Owned y, placed, added;
+    };
+    const auto solved = [](DType dtype, DType computed_in) {
+        const Case& size = GetParam();
+        const Shape all = {size.rows, size.columns},
+                    few = {static_cast<std::int64_t>(size.indices.size()), size.columns};
+        const Owned indices = int32s(size.indices), dy = converted(normals(few, dtype, 2), computed_in);
+        Owned y(few, computed_in), placed = filled(all, computed_in, 7.0);
+        Owned added = converted(normals(all, dtype, 3), computed_in);
+        gather_rows_forward({converted(normals(all, dtype, 1), computed_in), indices, y});
+        gather_rows_backward({dy, indices, placed});
+        gather_rows_backward({dy, indices, added, true});
+        return Solved{converted(y, dtype), converted(placed, dtype), converted(added, dtype)};
+    };
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        const Solved expected = solved(dtype, DType::float32);
+        on_each_gpu([&] {
+            const Solved got = solved(dtype, dtype);
+            EXPECT_TRUE(got.y.count() == 0 || identical("y", got.y, expected.y));
+            EXPECT_TRUE(identical("placed", got.placed, expected.placed));
+            EXPECT_TRUE(identical("added", got.added, expected.added));
+        });
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, GatherRowsOf,
                          ::testing::Values(Case{1, 1, {0}}, Case{10, 3, {0, 4, 5, 9}}, Case{10, 17, {3}},
                                            Case{5, 100, {0, 1, 2, 3, 4}}, Case{6, 4, {}}));
@@ -65,6 +92,20 @@ TEST(GatherRows, IndicesOutOfRangeOrOrderAreNamedAndNothingIsWritten) {
         EXPECT_THROW(gather_rows_backward({y, int32s(bad), dx}), std::out_of_range);
         EXPECT_TRUE(identical("y", y, y_before));
         EXPECT_TRUE(identical("dx", dx, dx_before));
+    }
+}
+
+TEST(GatherRows, OnAGpuIndicesOutOfRangeOrOrderAreFoundWhenTheyAreWaitedFor) {
+    for (const std::vector<std::int32_t>& bad : {std::vector<std::int32_t>{-1, 2}, {2, 7}, {3, 3}, {4, 2}}) {
+        on_each_gpu([&] {
+            const Owned x = normals({7, 3}, DType::float32, 1), indices = int32s(bad);
+            Owned y({2, 3}, DType::float32), dx({7, 3}, DType::float32);
+            gather_rows_forward({x, indices, y});
+            EXPECT_THROW(wait_for(OnDevice::current()), std::out_of_range);
+            gather_rows_backward({y, indices, dx});
+            EXPECT_THROW(wait_for(OnDevice::current()), std::out_of_range);
+            EXPECT_NO_THROW(wait_for(OnDevice::current()));
+        });
     }
 }
 

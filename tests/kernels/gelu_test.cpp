@@ -62,6 +62,32 @@ TEST_P(GeluOf, BackwardInFloat32IsCloseToFloat64) {
     EXPECT_TRUE(close("dbias", single.second, accurate.second, 1e-6, 1e-6));
 }
 
+TEST_P(GeluOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    const Shape shape = {GetParam().rows, GetParam().columns};
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        const double tolerance = dtype == DType::float32 ? 1e-6 : 4e-3;
+        const Owned x = converted(normals(shape, dtype, 1, 2.0), DType::float32);
+        const Owned dy = converted(normals(shape, dtype, 3), DType::float32);
+        const Owned bias = normals({shape[1]}, DType::float32, 2);
+        Owned y(shape, DType::float32), dx(shape, DType::float32), dbias = normals({shape[1]}, DType::float32, 4);
+        gelu_forward({x, bias, y});
+        gelu_backward({dy, x, bias, dx, dbias});
+        on_each_gpu([&] {
+            const Owned here = normals(shape, dtype, 1, 2.0), bias_here = normals({shape[1]}, DType::float32, 2);
+            Owned got(shape, dtype), got_dx(shape, dtype), inside = normals(shape, dtype, 3);
+            Owned got_dbias = normals({shape[1]}, DType::float32, 4), dbias_inside = got_dbias;
+            gelu_forward({here, bias_here, got});
+            gelu_backward({inside, here, bias_here, got_dx, got_dbias});
+            gelu_backward({inside, here, bias_here, inside, dbias_inside});
+            EXPECT_TRUE(close("y", got, y, 0.0, tolerance));
+            EXPECT_TRUE(close("dx", got_dx, dx, 0.0, tolerance));
+            EXPECT_TRUE(close("dbias", got_dbias, dbias, 1e-6, 1e-6));  // of numbers that are not rounded yet
+            EXPECT_TRUE(identical("dx in place", inside, got_dx));
+            EXPECT_TRUE(identical("dbias in place", dbias_inside, got_dbias));
+        });
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, GeluOf, ::testing::Values(Case{1, 1}, Case{3, 17}, Case{2, 100}, Case{70, 3}));
 
 TEST(Gelu, IsAccurateInBothTails) {
@@ -78,6 +104,16 @@ TEST(Gelu, IsAccurateInBothTails) {
         const bool in_left_tail = z > -8.0 && z < 0.0;
         EXPECT_TRUE(!in_left_tail || std::abs(y.get(i) / expected - 1.0) <= 5e-6) << z;
     }
+    on_each_gpu([&] {
+        Owned there({1, n}, DType::float32), got({1, n}, DType::float32);
+        for (std::int64_t i = 0; i < n; ++i) there.set(i, x.get(i));
+        gelu_forward({there, zeros({n}, DType::float32), got});
+        for (std::int64_t i = 0; i < n; ++i) {
+            EXPECT_NEAR(got.get(i), y.get(i), 3e-7 * std::abs(x.get(i)) + 1e-30);
+            const bool in_left_tail = x.get(i) > -8.0 && x.get(i) < 0.0;
+            EXPECT_TRUE(!in_left_tail || std::abs(got.get(i) / y.get(i) - 1.0) <= 2e-5) << x.get(i);
+        }
+    });
 }
 
 TEST(Gelu, NonFiniteInputsStayVisible) {
@@ -143,6 +179,13 @@ TEST(Gelu, OfNoRowsLeavesTheBiasGradient) {
     gelu_forward({none, bias, none});
     gelu_backward({none, none, bias, none, dbias});
     EXPECT_TRUE(identical("dbias", dbias, before));
+    on_each_gpu([&] {
+        const Owned nothing({0, 6}, DType::float32), bias_here = normals({6}, DType::float32, 2),
+                                                     kept = normals({6}, DType::float32, 2);
+        gelu_forward({nothing, bias_here, nothing});
+        gelu_backward({nothing, nothing, bias_here, nothing, kept});
+        EXPECT_TRUE(identical("dbias", kept, bias_here));
+    });
 }
 
 }  // namespace

@@ -63,6 +63,41 @@ TEST(Rotary, TurningBackGivesTheInput) {
     EXPECT_TRUE(close("y", y, problem.x, 0.0, 1e-15));
 }
 
+TEST(Rotary, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        for (const int form : {0, 1, 2, 3}) {
+            const auto solved = [&](DType computed_in) {
+                const Problem problem(DType::float32);
+                Owned y = converted(converted(problem.x, dtype), computed_in);
+                Rotary args = problem.arguments(y);
+                args.interleaved = form % 2 == 1;
+                args.inverse = form / 2 == 1;
+                rotary(args);
+                return y;
+            };
+            const Owned expected = solved(DType::float32);
+            on_each_gpu(
+                [&] { EXPECT_TRUE(close("y", solved(dtype), expected, 0.0, dtype == DType::float32 ? 3e-7 : 4e-3)); });
+        }
+    }
+}
+
+TEST(Rotary, OnAGpuAPositionOutsideOfTheTableIsFoundWhenItIsWaitedFor) {
+    for (const std::int32_t bad : {-1, 9}) {
+        on_each_gpu([&] {
+            const Problem problem(DType::float32);
+            Owned y = problem.x;
+            Rotary args = problem.arguments(y);
+            const Owned positions = int32s({0, 1, bad, 8, 0});
+            args.positions = positions;
+            rotary(args);
+            EXPECT_THROW(wait_for(OnDevice::current()), std::out_of_range);
+            EXPECT_NO_THROW(wait_for(OnDevice::current()));
+            for (std::int64_t c = 0; c < 18; ++c) EXPECT_EQ(y.get(2, c), problem.x.get(2, c));
+        });
+    }
+}
+
 TEST(Rotary, BrokenContractsAreNamed) {
     const Problem problem(DType::float32);
     Owned y = problem.x;

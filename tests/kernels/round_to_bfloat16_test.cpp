@@ -73,6 +73,21 @@ TEST(RoundToBfloat16, ReadsRowsThatLieApart) {
     }
 }
 
+TEST(RoundToBfloat16, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    const auto solved = [](DType dtype) {
+        Owned x = normals({7, 300}, DType::float32, 1), y({7, 290}, dtype);
+        const std::vector<std::uint32_t> bits = {0x7F800001U, 0xFFC00000U, 0x7F800000U, 0xFF800000U, 0x7F7FFFFFU,
+                                                 0x80000000U, 0x00000001U, 0x3F808000U, 0x3F818000U, 0x3F818001U};
+        for (std::size_t i = 0; i < bits.size(); ++i) x.tensor().as<float>()[10 + i] = std::bit_cast<float>(bits[i]);
+        round_to_bfloat16({x.tensor().slice(1, 5, 295), y});
+        return y;
+    };
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        const Owned expected = solved(dtype);
+        on_each_gpu([&] { EXPECT_TRUE(identical("y", solved(dtype), expected)); });
+    }
+}
+
 TEST(RoundToBfloat16, RefusesOtherTypesAndShapes) {
     const Owned x({2, 3}, DType::float64), y({2, 3}, DType::bfloat16), other({3, 2}, DType::bfloat16);
     EXPECT_THROW(round_to_bfloat16({x, y}), std::logic_error);

@@ -6,7 +6,8 @@ namespace locus::test {
 namespace {
 
 struct Problem {
-    explicit Problem(DType dtype) : a(normals({5, 14}, dtype, 1)), b(normals({4, 14}, dtype, 2)) {}
+    explicit Problem(DType dtype, std::int64_t head_dim = 7)
+        : a(normals({5, 2 * head_dim}, dtype, 1)), b(normals({4, 2 * head_dim}, dtype, 2)) {}
     RowProducts operands() const {
         return {.a = a, .b = b, .a_rows = a_rows, .b_rows = b_rows, .heads = 2, .scale = 0.25};
     }
@@ -45,6 +46,44 @@ TEST(RowProducts, BackwardMatchesDifferences) {
     check.input("a", problem.a, da);
     check.input("b", problem.b, db);
     EXPECT_TRUE(check.run());
+}
+
+TEST(RowProducts, GiveOnAGpuWhatTheyGiveOnTheProcessor) {
+    struct Solved {
+        Owned y, da, db;
+    };
+    for (const std::int64_t head_dim : {1, 7, 64, 150}) {
+        const auto solved = [&] {
+            const Problem problem(DType::float32, head_dim);
+            const Owned dy = normals({2, 6}, DType::float32, 3);
+            Solved all = {zeros({2, 6}, DType::float32), normals(problem.a.shape(), DType::float32, 4),
+                          normals(problem.b.shape(), DType::float32, 5)};
+            row_products_forward({.operands = problem.operands(), .y = all.y});
+            row_products_backward({.dy = dy, .operands = problem.operands(), .da = all.da, .db = all.db});
+            return all;
+        };
+        const Solved expected = solved();
+        on_each_gpu([&] {
+            const Solved got = solved();
+            EXPECT_TRUE(close("y", got.y, expected.y, 0.0, 1e-6));
+            EXPECT_TRUE(close("da", got.da, expected.da, 0.0, 1e-6));
+            EXPECT_TRUE(close("db", got.db, expected.db, 0.0, 1e-6));
+        });
+    }
+}
+
+TEST(RowProducts, OnAGpuFindARowThatIsNotThereWhenTheyAreWaitedFor) {
+    for (const double bad : {-1.0, 4.0}) {
+        on_each_gpu([&] {
+            Problem problem(DType::float32);
+            problem.b_rows.set(2, bad);
+            Owned y({2, 6}, DType::float32), da = zeros({5, 14}, DType::float32), db = zeros({4, 14}, DType::float32);
+            row_products_forward({.operands = problem.operands(), .y = y});
+            EXPECT_THROW(wait_for(OnDevice::current()), std::out_of_range);
+            row_products_backward({.dy = y, .operands = problem.operands(), .da = da, .db = db});
+            EXPECT_THROW(wait_for(OnDevice::current()), std::out_of_range);
+        });
+    }
 }
 
 TEST(RowProducts, RefuseARowThatIsNotThere) {

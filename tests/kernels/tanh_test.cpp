@@ -34,6 +34,26 @@ TEST(Tanh, BackwardMatchesDifferences) {
     EXPECT_TRUE(check.run());
 }
 
+TEST(Tanh, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        const double tolerance = dtype == DType::float32 ? 5e-7 : 4e-3;
+        const Shape shape = {7, 51};
+        const Owned x = converted(normals(shape, dtype, 1, 3.0), DType::float32);
+        const Owned saved = converted(filled(shape, dtype, 0.7), DType::float32);
+        const Owned dy = converted(normals(shape, dtype, 2), DType::float32);
+        Owned y(shape, DType::float32), dx(shape, DType::float32);
+        tanh_forward({.x = x, .y = y});
+        tanh_backward({.dy = dy, .y = saved, .dx = dx});
+        on_each_gpu([&] {
+            Owned got(shape, dtype), inside = normals(shape, dtype, 2);
+            tanh_forward({.x = normals(shape, dtype, 1, 3.0), .y = got});
+            tanh_backward({.dy = inside, .y = filled(shape, dtype, 0.7), .dx = inside});
+            EXPECT_TRUE(close("y", got, y, tolerance, 0.0));
+            EXPECT_TRUE(close("dx", inside, dx, 0.0, tolerance));
+        });
+    }
+}
+
 TEST(Tanh, LetsNaNThrough) {
     Owned x = zeros({1, 3}, DType::float32), y({1, 3}, DType::float32);
     x.set(1, NAN);

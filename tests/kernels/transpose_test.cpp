@@ -27,6 +27,23 @@ TEST(Transpose, ExchangesRowsAndColumns) {
     }
 }
 
+TEST(Transpose, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    const auto solved = [](const Shape& shape, bool accumulate, DType dtype, DType computed_in) {
+        Owned y = converted(normals({shape[1], shape[0]}, dtype, 2), computed_in);
+        transpose({.x = converted(normals(shape, dtype, 1), computed_in), .y = y, .accumulate = accumulate});
+        return converted(y, dtype);
+    };
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        for (const Shape& shape :
+             {Shape{1, 1}, Shape{1, 17}, Shape{33, 5}, Shape{4, 255}, Shape{64, 32}, Shape{65, 70}}) {
+            for (const bool accumulate : {false, true}) {
+                const Owned expected = solved(shape, accumulate, dtype, DType::float32);
+                on_each_gpu([&] { EXPECT_TRUE(identical("y", solved(shape, accumulate, dtype, dtype), expected)); });
+            }
+        }
+    }
+}
+
 TEST(Transpose, BrokenContractsAreNamed) {
     const Owned x = normals({4, 6}, DType::float32, 1), same = normals({4, 6}, DType::float32, 1);
     EXPECT_THROW(transpose({x, same}), std::logic_error);
