@@ -100,37 +100,47 @@ void backward(const DepthwiseConvolutionBackward& args) {
     args.arena->give_back(partials.data);
 }
 
-void check(const char* op, const Tensor& x, const Tensor& weight) {
+void check(Op op, const Tensor& x, const Tensor& weight, const AttentionRows& rows) {
     const Shape shape = matrix_shape(op, "x", x), taps = matrix_shape(op, "weight", weight);
     check_contiguous(op, "x", x, shape);
     check_contiguous(op, "weight", weight, {shape[1], taps[1]});
-    check_dtype(op, "weight", weight, x.dtype);
-    LOCUS_CHECK(taps[1] % 2 == 1 && taps[1] <= max_depthwise_width, op,
+    check_contiguous(op, "offsets", rows.offsets, {rows.offsets.count()});
+    LOCUS_CHECK(taps[1] % 2 == 1 && taps[1] <= max_depthwise_width, op.name,
                 "width " + std::to_string(taps[1]) + " is not odd or above " + std::to_string(max_depthwise_width));
+}
+
+[[maybe_unused]] void check(const DepthwiseConvolutionForward& args) {
+    const Op op = {"depthwise_convolution", args.x.device};
+    check(op, args.x, args.weight, args.rows);
+    check_contiguous(op, "y", args.y, args.x.shape);
+    if (args.bias) check_contiguous(op, "bias", args.bias, {args.x.shape[1]});
+}
+
+[[maybe_unused]] void check(const DepthwiseConvolutionBackward& args) {
+    const Op op = {"depthwise_convolution_backward", args.dy.device};
+    check(op, args.x, args.weight, args.rows);
+    check_contiguous(op, "dy", args.dy, args.x.shape);
+    check_contiguous(op, "dx", args.dx, args.x.shape);
+    check_contiguous(op, "dweight", args.dweight, args.weight.shape);
+    if (args.dbias) check_contiguous(op, "dbias", args.dbias, {args.x.shape[1]});
+    LOCUS_CHECK(args.arena != nullptr, op.name, "arena is absent");
 }
 
 }  // namespace
 
 void depthwise_convolution_forward(const DepthwiseConvolutionForward& args) {
     const char* const op = "depthwise_convolution";
-    check(op, args.x, args.weight);
-    check_contiguous(op, "y", args.y, args.x.shape);
-    if (args.bias) check_contiguous(op, "bias", args.bias, {args.x.shape[1]});
+    check_dtype(op, "weight", args.weight, args.x.dtype);
     for_dtype(op, args.x.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
 }
 
 void depthwise_convolution_backward(const DepthwiseConvolutionBackward& args) {
     const char* const op = "depthwise_convolution_backward";
-    check(op, args.x, args.weight);
-    check_contiguous(op, "dy", args.dy, args.x.shape);
-    check_contiguous(op, "dx", args.dx, args.x.shape);
-    check_contiguous(op, "dweight", args.dweight, args.weight.shape);
-    if (args.dbias) check_contiguous(op, "dbias", args.dbias, {args.x.shape[1]});
-    LOCUS_CHECK(args.arena != nullptr, op, "arena is absent");
+    check_dtype(op, "weight", args.weight, args.x.dtype);
     for_dtype(op, args.x.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
 }
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(depthwise_convolution_forward, DepthwiseConvolutionForward)
-LOCUS_CPU_KERNEL(depthwise_convolution_backward, DepthwiseConvolutionBackward)
+LOCUS_KERNEL(depthwise_convolution_forward, DepthwiseConvolutionForward, x)
+LOCUS_KERNEL(depthwise_convolution_backward, DepthwiseConvolutionBackward, dy)

@@ -3,11 +3,11 @@
 #include "kernels/flow.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "kernels/checks.h"
 #include "kernels/column_sum.h"
+#include "kernels/flow_stages.h"
 #include "kernels/for_dtype.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
@@ -16,18 +16,6 @@
 
 namespace locus::LOCUS_TARGET {
 namespace {
-
-// A Runge-Kutta method whose every stage starts from the one before.
-struct Stages {
-    std::int64_t count;
-    std::array<double, 4> place;   // in the step, of each stage
-    std::array<double, 4> weight;  // in the sum
-};
-
-Stages stages_of(Solver solver) {
-    if (solver == Solver::euler) return {1, {0, 0, 0, 0}, {1, 0, 0, 0}};
-    return {4, {0, 0.5, 0.5, 1}, {1.0 / 6, 1.0 / 3, 1.0 / 3, 1.0 / 6}};
-}
 
 // y = M x, plus y itself when `accumulate`.
 template <class T>
@@ -155,11 +143,11 @@ void backward(const FlowBackward& args) {
         args.arena->give_back(tensor.data);
 }
 
-void check(const char* op, const FlowNetwork& network, const FlowSteps& steps, const Tensor& points,
-           const Tensor& asked, const Tensor& tanh) {
+void check(Op op, const FlowNetwork& network, const FlowSteps& steps, const Tensor& points, const Tensor& asked,
+           const Tensor& tanh) {
     const Shape shape = matrix_shape(op, "points", points);
     const std::int64_t columns = shape[1], width = matrix_shape(op, "in_weight", network.in_weight)[0];
-    LOCUS_CHECK(shape[0] >= 1 && steps.steps >= 1, op, "there must be a point and a step");
+    LOCUS_CHECK(shape[0] >= 1 && steps.steps >= 1, op.name, "there must be a point and a step");
     check_contiguous(op, "points", points, shape);
     check_contiguous(op, "in_weight", network.in_weight, {width, columns});
     if (network.time_weight) check_contiguous(op, "time_weight", network.time_weight, {width});
@@ -170,25 +158,32 @@ void check(const char* op, const FlowNetwork& network, const FlowSteps& steps, c
     check_contiguous(op, "tanh", tanh, {steps.evaluations(shape[0]), width});
 }
 
+[[maybe_unused]] void check(const FlowForward& args) {
+    const Op op = {"flow", args.start.device};
+    check(op, args.network, args.steps, args.points, args.asked, args.tanh);
+    check_contiguous(op, "start", args.start, {args.points.shape[1]});
+    LOCUS_CHECK(args.arena != nullptr, op.name, "arena is absent");
+}
+
+[[maybe_unused]] void check(const FlowBackward& args) {
+    const Op op = {"flow_backward", args.dpoints.device};
+    check(op, args.network, args.steps, args.dpoints, args.asked, args.tanh);
+    check(op, args.dnetwork, args.steps, args.dpoints, args.asked, args.tanh);
+    check_contiguous(op, "dstart", args.dstart, {args.dpoints.shape[1]});
+    LOCUS_CHECK(args.arena != nullptr, op.name, "arena is absent");
+}
+
 }  // namespace
 
 void flow_forward(const FlowForward& args) {
-    check("flow", args.network, args.steps, args.points, args.asked, args.tanh);
-    check_contiguous("flow", "start", args.start, {args.points.shape[1]});
-    LOCUS_CHECK(args.arena != nullptr, "flow", "arena is absent");
     for_dtype("flow", args.points.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
 }
 
 void flow_backward(const FlowBackward& args) {
-    const char* const op = "flow_backward";
-    check(op, args.network, args.steps, args.dpoints, args.asked, args.tanh);
-    check(op, args.dnetwork, args.steps, args.dpoints, args.asked, args.tanh);
-    check_contiguous(op, "dstart", args.dstart, {args.dpoints.shape[1]});
-    LOCUS_CHECK(args.arena != nullptr, op, "arena is absent");
-    for_dtype(op, args.dpoints.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
+    for_dtype("flow_backward", args.dpoints.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
 }
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(flow_forward, FlowForward)
-LOCUS_CPU_KERNEL(flow_backward, FlowBackward)
+LOCUS_KERNEL(flow_forward, FlowForward, start)
+LOCUS_KERNEL(flow_backward, FlowBackward, dpoints)

@@ -132,39 +132,43 @@ void backward(const LruBackward& args) {
     args.arena->give_back(partials.data);
 }
 
-// The numbers M and the rows.
-Shape check(const char* op, const Tensor& u, const Tensor& nu, const Tensor& phi, const Tensor& log_c) {
-    const Shape shape = matrix_shape(op, "u", u);
-    check_rows(op, "u", u, {shape[0], 2 * nu.count()});
-    const Shape numbers = {nu.count()};
-    check_contiguous(op, "nu", nu, numbers);
-    check_contiguous(op, "phi", phi, numbers);
-    check_contiguous(op, "log_c", log_c, numbers);
+// What both passes are given; returns the shape of u.
+template <class Arguments>
+Shape check_inputs(Op op, const Arguments& args) {
+    const Shape shape = matrix_shape(op, "u", args.u), numbers = {args.nu.count()};
+    check_rows(op, "u", args.u, {shape[0], 2 * numbers[0]});
+    check_rows(op, "s", args.s, shape);
+    check_contiguous(op, "nu", args.nu, numbers);
+    check_contiguous(op, "phi", args.phi, numbers);
+    check_contiguous(op, "log_c", args.log_c, numbers);
+    check_contiguous(op, "offsets", args.rows.offsets, {args.rows.offsets.count()});
     return shape;
 }
 
-}  // namespace
+[[maybe_unused]] void check(const LruForward& args) { check_inputs({"lru", args.u.device}, args); }
 
-void lru_forward(const LruForward& args) {
-    const Shape shape = check("lru", args.u, args.nu, args.phi, args.log_c);
-    check_rows("lru", "s", args.s, shape);
-    for_dtype("lru", args.u.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
-}
-
-void lru_backward(const LruBackward& args) {
-    const char* const op = "lru_backward";
-    const Shape shape = check(op, args.u, args.nu, args.phi, args.log_c);
-    check_rows(op, "s", args.s, shape);
+[[maybe_unused]] void check(const LruBackward& args) {
+    const Op op = {"lru_backward", args.ds.device};
+    const Shape shape = check_inputs(op, args);
     check_rows(op, "ds", args.ds, shape);
     check_rows(op, "du", args.du, shape);
     check_contiguous(op, "dnu", args.dnu, args.nu.shape);
     check_contiguous(op, "dphi", args.dphi, args.nu.shape);
     check_contiguous(op, "dlog_c", args.dlog_c, args.nu.shape);
-    LOCUS_CHECK(args.arena != nullptr, op, "arena is absent");
-    for_dtype(op, args.u.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
+    LOCUS_CHECK(args.arena != nullptr, op.name, "arena is absent");
+}
+
+}  // namespace
+
+void lru_forward(const LruForward& args) {
+    for_dtype("lru", args.u.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
+}
+
+void lru_backward(const LruBackward& args) {
+    for_dtype("lru_backward", args.u.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
 }
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(lru_forward, LruForward)
-LOCUS_CPU_KERNEL(lru_backward, LruBackward)
+LOCUS_KERNEL(lru_forward, LruForward, u)
+LOCUS_KERNEL(lru_backward, LruBackward, ds)

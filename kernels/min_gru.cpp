@@ -78,27 +78,36 @@ void backward(const MinGruBackward& args) {
     });
 }
 
-}  // namespace
-
-void min_gru_forward(const MinGruForward& args) {
-    const Shape shape = matrix_shape("min_gru", "h", args.h);
-    check_rows("min_gru", "h", args.h, shape);
-    check_rows("min_gru", "x", args.x, {shape[0], 2 * shape[1]});
-    check_dtype("min_gru", "x", args.x, args.h.dtype);
-    for_dtype("min_gru", args.h.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
+[[maybe_unused]] void check(const MinGruForward& args) {
+    const Op op = {"min_gru", args.x.device};
+    const Shape shape = matrix_shape(op, "h", args.h);
+    check_rows(op, "h", args.h, shape);
+    check_rows(op, "x", args.x, {shape[0], 2 * shape[1]});
+    check_dtype(op, "x", args.x, args.h.dtype);
+    check_contiguous(op, "offsets", args.rows.offsets, {args.rows.offsets.count()});
 }
 
-void min_gru_backward(const MinGruBackward& args) {
-    const char* const op = "min_gru_backward";
+[[maybe_unused]] void check(const MinGruBackward& args) {
+    const Op op = {"min_gru_backward", args.dh.device};
     const Shape shape = matrix_shape(op, "h", args.h);
     check_rows(op, "h", args.h, shape);
     check_rows(op, "dh", args.dh, shape);
     check_rows(op, "x", args.x, {shape[0], 2 * shape[1]});
     check_rows(op, "dx", args.dx, {shape[0], 2 * shape[1]});
-    for_dtype(op, args.h.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
+    check_contiguous(op, "offsets", args.rows.offsets, {args.rows.offsets.count()});
+}
+
+}  // namespace
+
+void min_gru_forward(const MinGruForward& args) {
+    for_dtype("min_gru", args.h.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
+}
+
+void min_gru_backward(const MinGruBackward& args) {
+    for_dtype("min_gru_backward", args.h.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
 }
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(min_gru_forward, MinGruForward)
-LOCUS_CPU_KERNEL(min_gru_backward, MinGruBackward)
+LOCUS_KERNEL(min_gru_forward, MinGruForward, x)
+LOCUS_KERNEL(min_gru_backward, MinGruBackward, dh)

@@ -10,7 +10,7 @@
 // shapes   x, dx: [rows, 2 C] = k | v   h, dh: [rows, C]; all perhaps columns of wider matrices
 //          reverse: the sequences are read from the last token to the first
 // cost     about 30 flop and 3 numbers per row and channel, vectorised over channels, parallel over sequences and blocks of channels. Along
-//          the sequence it is a scan; g > 0 keeps the states positive for those who run it over logarithms, here it is run as written
+//          the sequence it is a scan; g > 0 keeps the states positive for those who run it over logarithms, on the processor it is run as written
 // paper    Feng et al. 2024, arXiv:2410.01201
 
 #include "kernels/attention.h"

@@ -302,19 +302,17 @@ struct Extents {
     std::int64_t rows, states, width;
 };
 
-Extents check(const char* op, Cell cell, const Tensor& weight, const AttentionRows& rows) {
+Extents check(Op op, Cell cell, const Tensor& weight, const AttentionRows& rows, std::int64_t count) {
     const Shape shape = matrix_shape(op, "weight", weight);
     check_contiguous(op, "weight", weight, {gates_of(cell) * shape[1], shape[1]});
-    const std::int64_t sequences = rows.offsets.count() - 1;
-    LOCUS_CHECK(sequences >= 0, op, "offsets are absent");
-    return {rows.offsets.as<std::int32_t>()[sequences], shape[1], shape[0]};
+    check_contiguous(op, "offsets", rows.offsets, {rows.offsets.count()});
+    LOCUS_CHECK(rows.offsets.count() >= 1, op.name, "offsets are absent");
+    return {count, shape[1], shape[0]};
 }
 
-}  // namespace
-
-void recurrent_forward(const RecurrentForward& args) {
-    const char* const op = "recurrent";
-    const Extents size = check(op, args.cell, args.weight, args.rows);
+[[maybe_unused]] void check(const RecurrentForward& args) {
+    const Op op = {"recurrent", args.x.device};
+    const Extents size = check(op, args.cell, args.weight, args.rows, matrix_shape(op, "x", args.x)[0]);
     check_rows(op, "x", args.x, {size.rows, size.width});
     check_rows(op, "h", args.h, {size.rows, size.states});
     check_contiguous(op, "bias", args.bias, {size.width});
@@ -322,12 +320,11 @@ void recurrent_forward(const RecurrentForward& args) {
     check_contiguous(op, "before", args.before, {size.rows, size.states});
     check_contiguous(op, "gates", args.gates, {size.rows, size.width});
     check_contiguous(op, "memory", args.memory, {size.rows, size.states});
-    for_dtype(op, args.x.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
 }
 
-void recurrent_backward(const RecurrentBackward& args) {
-    const char* const op = "recurrent_backward";
-    const Extents size = check(op, args.cell, args.weight, args.rows);
+[[maybe_unused]] void check(const RecurrentBackward& args) {
+    const Op op = {"recurrent_backward", args.dy.device};
+    const Extents size = check(op, args.cell, args.weight, args.rows, matrix_shape(op, "dy", args.dy)[0]);
     check_rows(op, "dy", args.dy, {size.rows, size.states});
     check_rows(op, "dx", args.dx, {size.rows, size.width});
     check_contiguous(op, "before", args.before, {size.rows, size.states});
@@ -336,11 +333,31 @@ void recurrent_backward(const RecurrentBackward& args) {
     check_contiguous(op, "dweight", args.dweight, args.weight.shape);
     check_contiguous(op, "dbias", args.dbias, {size.width});
     if (args.dstart) check_contiguous(op, "dstart", args.dstart, {size.states});
-    LOCUS_CHECK(args.arena != nullptr, op, "arena is absent");
+    LOCUS_CHECK(args.arena != nullptr, op.name, "arena is absent");
+}
+
+// The packed rows are written without looking again.
+void check_last_row(const char* op, const AttentionRows& rows, std::int64_t count) {
+    const std::int32_t end = rows.offsets.as<std::int32_t>()[rows.offsets.count() - 1];
+    LOCUS_CHECK(end == count, op,
+                "the offsets end at row " + std::to_string(end) + ", there are " + std::to_string(count));
+}
+
+}  // namespace
+
+void recurrent_forward(const RecurrentForward& args) {
+    const char* const op = "recurrent";
+    check_last_row(op, args.rows, args.x.shape[0]);
+    for_dtype(op, args.x.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
+}
+
+void recurrent_backward(const RecurrentBackward& args) {
+    const char* const op = "recurrent_backward";
+    check_last_row(op, args.rows, args.dy.shape[0]);
     for_dtype(op, args.dy.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
 }
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(recurrent_forward, RecurrentForward)
-LOCUS_CPU_KERNEL(recurrent_backward, RecurrentBackward)
+LOCUS_KERNEL(recurrent_forward, RecurrentForward, x)
+LOCUS_KERNEL(recurrent_backward, RecurrentBackward, dy)

@@ -9,14 +9,15 @@
 //   backward   from the last step to the first: dh_t = dy_t + what step t + 1 made of it; through the gates to dx_t and to the gradient before
 //              the gates, g_t; dh_{t-1} = U^T g_t + the direct path. After all steps dU += sum g_t h_{t-1}^T,  db += sum g_t
 //
-// The sequences of a batch take their steps together: step t of all of them is one product [sequences that are that long, H] x U^T. For
-// this they are packed by time: rows of step 0, then those of step 1, ..., longer sequences first, so that those who go on are the first rows
-// of each step.
+// On the processor the sequences of a batch take their steps together: step t of all of them is one product [sequences that are that long,
+// H] x U^T. For this they are packed by time: rows of step 0, then those of step 1, ..., longer sequences first, so that those who go on are
+// the first rows of each step.
 //
 // shapes   G = 1, 3 or 4 gates in the order above (PyTorch's)   x, dx: [rows, G H]   h, dy: [rows, H], all four perhaps columns of wider
 //          matrices   weight U: [G H, H]   bias, start (h before the first step, 0 when absent): [G H], [H]
-// saved    packed by time: before [rows, H], the state that each step began with; gates [rows, G H], after their functions; and memory [rows, H]:
-//          U_n h + b_n of a gru, c_t of an lstm, unused for tanh. The backward pass leaves g_t in the place of the gates
+// saved    packed by time, on a GPU as the rows of the batch: before [rows, H], the state that each step began with; gates [rows, G H], after
+//          their functions; and memory [rows, H]: U_n h + b_n of a gru, c_t of an lstm, unused for tanh. The backward pass leaves g_t in the
+//          place of the gates
 // cost     2 rows G H^2 flop in as many products as the longest sequence has tokens: they cannot be done side by side
 // papers   Cho et al. 2014, arXiv:1406.1078 (gru; r inside as in cuDNN and PyTorch); Hochreiter and Schmidhuber 1997 (lstm)
 

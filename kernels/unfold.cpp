@@ -35,19 +35,27 @@ void for_rows(const AttentionRows& rows, const Body& body) {
     }
 }
 
-void check(const char* op, const Tensor& narrow, const Tensor& wide, const AttentionRows& rows, std::int64_t width) {
-    LOCUS_CHECK(width >= 1 && width % 2 == 1, op, "width " + std::to_string(width) + " is not odd");
+void check(Op op, const Tensor& narrow, const Tensor& wide, const AttentionRows& rows, std::int64_t width) {
+    LOCUS_CHECK(width >= 1 && width % 2 == 1, op.name, "width " + std::to_string(width) + " is not odd");
     const Shape shape = matrix_shape(op, "x", narrow);
     check_contiguous(op, "x", narrow, shape);
     check_contiguous(op, "y", wide, {shape[0], shape[1] * width});
     check_dtype(op, "y", wide, narrow.dtype);
+    check_contiguous(op, "offsets", rows.offsets, {rows.offsets.count()});
     check_contiguous(op, "positions", rows.positions, {shape[0]});
+}
+
+[[maybe_unused]] void check(const UnfoldForward& args) {
+    check({"unfold", args.x.device}, args.x, args.y, args.rows, args.width);
+}
+
+[[maybe_unused]] void check(const UnfoldBackward& args) {
+    check({"unfold_backward", args.dy.device}, args.dx, args.dy, args.rows, args.width);
 }
 
 }  // namespace
 
 void unfold_forward(const UnfoldForward& args) {
-    check("unfold", args.x, args.y, args.rows, args.width);
     for_dtype("unfold", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
         const T* const x = args.x.as<T>();
@@ -65,7 +73,6 @@ void unfold_forward(const UnfoldForward& args) {
 }
 
 void unfold_backward(const UnfoldBackward& args) {
-    check("unfold_backward", args.dx, args.dy, args.rows, args.width);
     for_dtype("unfold_backward", args.dx.dtype, [&](auto zero) {
         using T = decltype(zero);
         const T* const dy = args.dy.as<T>();
@@ -87,5 +94,5 @@ void unfold_backward(const UnfoldBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(unfold_forward, UnfoldForward)
-LOCUS_CPU_KERNEL(unfold_backward, UnfoldBackward)
+LOCUS_KERNEL(unfold_forward, UnfoldForward, x)
+LOCUS_KERNEL(unfold_backward, UnfoldBackward, dy)

@@ -85,6 +85,60 @@ TEST(DepthwiseConvolution, GradientsMatchDifferencesAndAddUp) {
     }
 }
 
+// What one call of each pass makes of the problem, beginning with gradients that are not 0.
+struct Solved {
+    explicit Solved(Edges edges, bool with_bias, bool accumulate) : p(DType::float32, edges) {
+        const Owned dy = normals({rows, channels}, DType::float32, 4);
+        Arena arena(OnDevice::current());
+        depthwise_convolution_forward({.x = p.x,
+                                       .weight = p.weight,
+                                       .bias = with_bias ? p.bias.tensor() : Tensor(),
+                                       .rows = p.batch(),
+                                       .edges = edges,
+                                       .y = p.y});
+        depthwise_convolution_backward({.dy = dy,
+                                        .x = p.x,
+                                        .weight = p.weight,
+                                        .rows = p.batch(),
+                                        .edges = edges,
+                                        .dx = dx,
+                                        .accumulate = accumulate,
+                                        .dweight = dweight,
+                                        .dbias = with_bias ? dbias.tensor() : Tensor(),
+                                        .arena = &arena});
+    }
+    Problem p;
+    Owned dx = normals({rows, channels}, DType::float32, 5), dweight = normals({channels, width}, DType::float32, 6),
+          dbias = normals({channels}, DType::float32, 7);
+};
+
+TEST(DepthwiseConvolution, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    for (Edges edges : {Edges::zeros, Edges::nearest}) {
+        for (const bool flag : {false, true}) {
+            const Solved expected(edges, flag, flag);
+            on_each_gpu([&] {
+                const Solved got(edges, flag, flag);
+                EXPECT_TRUE(close("y", got.p.y, expected.p.y, 0.0, 1e-6));
+                EXPECT_TRUE(close("dx", got.dx, expected.dx, 0.0, 1e-6));
+                EXPECT_TRUE(close("dweight", got.dweight, expected.dweight, 0.0, 2e-6));
+                EXPECT_TRUE(close("dbias", got.dbias, expected.dbias, 0.0, 2e-6));
+            });
+        }
+    }
+}
+
+TEST(DepthwiseConvolution, OfNoRowsLeavesTheGradientsOnAGpu) {
+    on_each_gpu([] {
+        const Owned x({0, 3}, DType::float32), weight = normals({3, 5}, DType::float32, 1), ends = int32s({0, 0});
+        const Owned before = normals({3, 5}, DType::float32, 2), dweight = before;
+        Arena arena(OnDevice::current());
+        depthwise_convolution_forward({.x = x, .weight = weight, .rows = {ends, ends}, .y = x});
+        depthwise_convolution_backward(
+            {.dy = x, .x = x, .weight = weight, .rows = {ends, ends}, .dx = x, .dweight = dweight, .arena = &arena});
+        EXPECT_TRUE(identical("dweight", dweight, before));
+    });
+}
+
 TEST(DepthwiseConvolution, BrokenContractsAreNamed) {
     Problem p(DType::float32);
     p.weight = normals({channels, 4}, DType::float32, 2);

@@ -54,7 +54,7 @@ struct Problem {
     Network network;
     FlowSteps steps;
     Owned start, points, asked, tanh;
-    Arena arena;
+    Arena arena{OnDevice::current()};
 };
 
 std::vector<double> moved(const std::vector<double>& p, double by, const std::vector<double>& k) {
@@ -141,6 +141,59 @@ TEST(Flow, GradientsAreThoseOfTheStepsAndAddUp) {
         flow_backward(args);
         EXPECT_NEAR(d.in.get(3), 2 * before, 1e-12);
         EXPECT_NEAR(dstart.get(2), 2 * start, 1e-12);
+    }
+}
+
+// Both passes, with and without the time, adding to gradients that are not 0.
+struct Solved {
+    Solved(FlowSteps steps, std::int64_t count, bool with_time) : p(DType::float32, steps, count), d(DType::float32) {
+        const Owned dpoints = normals({count, columns}, DType::float32, 7);
+        const auto tensors = [with_time](const Network& network) {
+            FlowNetwork all = network.tensors();
+            if (!with_time) all.time_weight = {};
+            return all;
+        };
+        flow_forward({.network = tensors(p.network),
+                      .steps = steps,
+                      .start = p.start,
+                      .points = p.points,
+                      .asked = p.asked,
+                      .tanh = p.tanh,
+                      .arena = &p.arena});
+        flow_backward({.network = tensors(p.network),
+                       .steps = steps,
+                       .dpoints = dpoints,
+                       .asked = p.asked,
+                       .tanh = p.tanh,
+                       .dnetwork = tensors(d),
+                       .dstart = dstart,
+                       .arena = &p.arena});
+    }
+    Problem p;
+    Network d;
+    Owned dstart = normals({columns}, DType::float32, 8);
+};
+
+TEST(Flow, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    for (const FlowSteps& steps : {FlowSteps{Solver::euler, 0.6, 1}, FlowSteps{Solver::euler, 0.6, 3},
+                                   FlowSteps{Solver::rk4, 1.0, 1}, FlowSteps{Solver::rk4, 0.6, 2}}) {
+        for (const std::int64_t count : {1, 2, 5}) {
+            const bool with_time = count != 2;
+            const Solved expected(steps, count, with_time);
+            on_each_gpu([&] {
+                const Solved got(steps, count, with_time);
+                EXPECT_TRUE(close("points", got.p.points, expected.p.points, 0.0, 1e-6));
+                EXPECT_TRUE(close("dstart", got.dstart, expected.dstart, 0.0, 2e-6));
+                EXPECT_TRUE(close("in", got.d.in, expected.d.in, 0.0, 2e-6));
+                EXPECT_TRUE(close("time", got.d.time, expected.d.time, 0.0, 2e-6));
+                EXPECT_TRUE(close("in_bias", got.d.in_bias, expected.d.in_bias, 0.0, 2e-6));
+                EXPECT_TRUE(close("out", got.d.out, expected.d.out, 0.0, 2e-6));
+                EXPECT_TRUE(close("out_bias", got.d.out_bias, expected.d.out_bias, 0.0, 2e-6));
+                if (count == 1) return;
+                EXPECT_TRUE(close("asked", got.p.asked, expected.p.asked, 0.0, 1e-6));
+                EXPECT_TRUE(close("tanh", got.p.tanh, expected.p.tanh, 0.0, 1e-6));
+            });
+        }
     }
 }
 

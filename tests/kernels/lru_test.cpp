@@ -119,6 +119,71 @@ TEST(Lru, GradientsAddUpAndAreTheSameForAnyNumberOfThreads) {
     EXPECT_NEAR(three.wide.get(0) - one.wide.get(0), one.wide.get(0) - 1.0, 1e-5);
 }
 
+// Both passes over columns of wider matrices. Sequences longer than the pieces that a GPU cuts them into, shorter, and empty; or no rows at all.
+struct Solved {
+    explicit Solved(bool reverse, bool accumulate, const std::vector<std::int32_t>& offsets_of_rows)
+        : s(normals({offsets_of_rows.back(), 2 * numbers + 2}, DType::float32, 6)),
+          du(normals({offsets_of_rows.back(), 2 * numbers + 3}, DType::float32, 7)) {
+        const std::int64_t count = offsets_of_rows.back();
+        const Owned ends = int32s(offsets_of_rows), u = normals({count, 2 * numbers + 1}, DType::float32, 1);
+        // Slow to fade, so that what is wrong early shows late.
+        const Owned nu = normals({numbers}, DType::float32, 2, 2.0), phi = normals({numbers}, DType::float32, 3);
+        const Owned log_c = normals({numbers}, DType::float32, 4),
+                    ds = normals({count, 2 * numbers + 2}, DType::float32, 5);
+        const auto part = [](const Owned& whole) { return whole.tensor().slice(1, 1, 1 + 2 * numbers); };
+        Arena arena(OnDevice::current());
+        lru_forward({.u = part(u),
+                     .nu = nu,
+                     .phi = phi,
+                     .log_c = log_c,
+                     .rows = {ends, ends},
+                     .reverse = reverse,
+                     .s = part(s)});
+        lru_backward({.ds = part(ds),
+                      .u = part(u),
+                      .nu = nu,
+                      .phi = phi,
+                      .log_c = log_c,
+                      .s = part(s),
+                      .rows = {ends, ends},
+                      .reverse = reverse,
+                      .du = part(du),
+                      .accumulate = accumulate,
+                      .dnu = dnu,
+                      .dphi = dphi,
+                      .dlog_c = dlog_c,
+                      .arena = &arena});
+    }
+    Owned s, du;
+    Owned dnu = normals({numbers}, DType::float32, 8), dphi = normals({numbers}, DType::float32, 9),
+          dlog_c = normals({numbers}, DType::float32, 10);
+};
+
+TEST(Lru, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    const std::vector<std::int32_t> ends = {0, 4, 4, 63, 64, 96};
+    for (const bool reverse : {false, true}) {
+        for (const bool accumulate : {false, true}) {
+            const Solved expected(reverse, accumulate, ends);
+            on_each_gpu([&] {
+                const Solved got(reverse, accumulate, ends);
+                EXPECT_TRUE(close("s", got.s, expected.s, 0.0, 2e-6));
+                EXPECT_TRUE(close("du", got.du, expected.du, 0.0, 2e-6));
+                EXPECT_TRUE(close("dnu", got.dnu, expected.dnu, 0.0, 5e-6));
+                EXPECT_TRUE(close("dphi", got.dphi, expected.dphi, 0.0, 5e-6));
+                EXPECT_TRUE(close("dlog_c", got.dlog_c, expected.dlog_c, 0.0, 5e-6));
+            });
+        }
+    }
+}
+
+TEST(Lru, OfNoRowsLeavesTheGradientsOnAGpu) {
+    on_each_gpu([] {
+        const Solved got(false, false, {0, 0});
+        EXPECT_TRUE(identical("dnu", got.dnu, normals({numbers}, DType::float32, 8)));
+        EXPECT_TRUE(identical("dlog_c", got.dlog_c, normals({numbers}, DType::float32, 10)));
+    });
+}
+
 TEST(Lru, BrokenContractsAreNamed) {
     Problem p(DType::float32);
     p.nu = normals({numbers - 1}, DType::float32, 2);

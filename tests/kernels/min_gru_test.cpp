@@ -69,6 +69,47 @@ TEST(MinGru, GradientsMatchDifferences) {
     }
 }
 
+// Both passes over columns of wider matrices. Sequences longer than the pieces that a GPU cuts them into, shorter, and empty.
+struct Solved {
+    explicit Solved(bool reverse, bool accumulate) {
+        const Owned ends = int32s({0, 4, 4, 63, 64, 96}), x = normals({96, 2 * channels + 3}, DType::float32, 1);
+        const Owned dh = normals({96, channels + 4}, DType::float32, 2);
+        const auto part = [](const Owned& whole, std::int64_t columns) {
+            return whole.tensor().slice(1, 2, 2 + columns);
+        };
+        min_gru_forward({.x = part(x, 2 * channels), .rows = {ends, ends}, .reverse = reverse, .h = part(h, channels)});
+        min_gru_backward({.dh = part(dh, channels),
+                          .x = part(x, 2 * channels),
+                          .h = part(h, channels),
+                          .rows = {ends, ends},
+                          .reverse = reverse,
+                          .dx = part(dx, 2 * channels),
+                          .accumulate = accumulate});
+    }
+    Owned h = normals({96, channels + 2}, DType::float32, 3), dx = normals({96, 2 * channels + 5}, DType::float32, 4);
+};
+
+TEST(MinGru, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    for (const bool reverse : {false, true}) {
+        for (const bool accumulate : {false, true}) {
+            const Solved expected(reverse, accumulate);
+            on_each_gpu([&] {
+                const Solved got(reverse, accumulate);
+                EXPECT_TRUE(close("h", got.h, expected.h, 0.0, 1e-6));
+                EXPECT_TRUE(close("dx", got.dx, expected.dx, 0.0, 2e-6));
+            });
+        }
+    }
+}
+
+TEST(MinGru, OfNoRowsDoesNothingOnAGpu) {
+    on_each_gpu([] {
+        const Owned ends = int32s({0, 0}), x({0, 6}, DType::float32), h({0, 3}, DType::float32);
+        min_gru_forward({.x = x, .rows = {ends, ends}, .h = h});
+        min_gru_backward({.dh = h, .x = x, .h = h, .rows = {ends, ends}, .dx = x});
+    });
+}
+
 TEST(MinGru, AddsWhenAskedAndBrokenContractsAreNamed) {
     Problem p(DType::float32);
     p.forward(false);

@@ -171,6 +171,140 @@ TEST(Recurrent, GradientsAddUpAndAreTheSameForAnyNumberOfThreads) {
     EXPECT_TRUE(close("dweight", twice, doubled, 0.0, 1e-6));
 }
 
+// Both passes, with a learned start or from zeros.
+struct Solved {
+    Solved(Cell cell, bool reverse, bool with_start, bool accumulate) : p(cell, DType::float32, reverse) {
+        const auto middle = [&](const Owned& whole) { return whole.tensor().slice(1, 1, 1 + states); };
+        const Owned dy = normals({11, states + 2}, DType::float32, 6);
+        const AttentionRows rows = {p.offsets, p.positions};
+        Arena arena(OnDevice::current());
+        recurrent_forward({.cell = cell,
+                           .x = p.x(),
+                           .weight = p.weight,
+                           .bias = p.bias,
+                           .start = with_start ? p.start.tensor() : Tensor(),
+                           .rows = rows,
+                           .reverse = reverse,
+                           .h = middle(h),
+                           .before = p.before,
+                           .gates = p.gates,
+                           .memory = p.memory});
+        recurrent_backward({.cell = cell,
+                            .dy = middle(dy),
+                            .weight = p.weight,
+                            .rows = rows,
+                            .reverse = reverse,
+                            .before = p.before,
+                            .gates = p.gates,
+                            .memory = p.memory,
+                            .dx = dwide.tensor().slice(1, 2, 2 + p.width),
+                            .accumulate = accumulate,
+                            .dweight = dweight,
+                            .dbias = dbias,
+                            .dstart = with_start ? dstart.tensor() : Tensor(),
+                            .arena = &arena});
+    }
+    Problem p;
+    Owned h = normals({11, states + 3}, DType::float32, 7), dwide = normals(p.wide.shape(), DType::float32, 8),
+          dweight = normals(p.weight.shape(), DType::float32, 9), dbias = normals(p.bias.shape(), DType::float32, 10),
+          dstart = normals(p.start.shape(), DType::float32, 11);
+};
+
+TEST(Recurrent, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    for (Cell cell : {Cell::tanh, Cell::gru, Cell::lstm}) {
+        for (const bool reverse : {false, true}) {
+            for (const bool flag : {false, true}) {
+                const Solved expected(cell, reverse, flag, !flag);
+                on_each_gpu([&] {
+                    const Solved got(cell, reverse, flag, !flag);
+                    EXPECT_TRUE(close("h", got.h, expected.h, 0.0, 1e-6));
+                    EXPECT_TRUE(close("dx", got.dwide, expected.dwide, 0.0, 2e-6));
+                    EXPECT_TRUE(close("dweight", got.dweight, expected.dweight, 0.0, 2e-6));
+                    EXPECT_TRUE(close("dbias", got.dbias, expected.dbias, 0.0, 2e-6));
+                    EXPECT_TRUE(close("dstart", got.dstart, expected.dstart, 0.0, 2e-6));
+                });
+            }
+        }
+    }
+}
+
+// More states than a block has warps, and than a warp has threads.
+TEST(Recurrent, OfManyStatesGivesOnAGpuWhatItGivesOnTheProcessor) {
+    constexpr std::int64_t many = 43, rows = 3;
+    struct Wide {
+        Wide() {
+            const Owned x = normals({rows, 4 * many}, DType::float32, 1),
+                        weight = normals({4 * many, many}, DType::float32, 2, 0.2);
+            const Owned ends = int32s({0, 2, rows}), dy = normals({rows, many}, DType::float32, 4);
+            Owned before({rows, many}, DType::float32), gates({rows, 4 * many}, DType::float32), memory = before;
+            Arena arena(OnDevice::current());
+            recurrent_forward({.cell = Cell::lstm,
+                               .x = x,
+                               .weight = weight,
+                               .bias = normals({4 * many}, DType::float32, 3),
+                               .rows = {ends, ends},
+                               .h = h,
+                               .before = before,
+                               .gates = gates,
+                               .memory = memory});
+            recurrent_backward({.cell = Cell::lstm,
+                                .dy = dy,
+                                .weight = weight,
+                                .rows = {ends, ends},
+                                .before = before,
+                                .gates = gates,
+                                .memory = memory,
+                                .dx = dx,
+                                .dweight = dweight,
+                                .dbias = dbias,
+                                .arena = &arena});
+        }
+        Owned h = zeros({rows, many}, DType::float32), dx = zeros({rows, 4 * many}, DType::float32),
+              dweight = zeros({4 * many, many}, DType::float32), dbias = zeros({4 * many}, DType::float32);
+    };
+    const Wide expected;
+    on_each_gpu([&] {
+        const Wide got;
+        EXPECT_TRUE(close("h", got.h, expected.h, 0.0, 1e-6));
+        EXPECT_TRUE(close("dx", got.dx, expected.dx, 0.0, 2e-6));
+        EXPECT_TRUE(close("dweight", got.dweight, expected.dweight, 0.0, 2e-6));
+        EXPECT_TRUE(close("dbias", got.dbias, expected.dbias, 0.0, 2e-6));
+    });
+}
+
+TEST(Recurrent, OfNoRowsLeavesTheGradientsOnAGpu) {
+    on_each_gpu([] {
+        const Owned x({0, states}, DType::float32), weight = normals({states, states}, DType::float32, 1),
+                                                    bias = normals({states}, DType::float32, 2), ends = int32s({0, 0});
+        const Owned dweight = weight, dbias = bias, dstart = bias;
+        Arena arena(OnDevice::current());
+        recurrent_forward({.cell = Cell::tanh,
+                           .x = x,
+                           .weight = weight,
+                           .bias = bias,
+                           .rows = {ends, ends},
+                           .h = x,
+                           .before = x,
+                           .gates = x,
+                           .memory = x});
+        recurrent_backward({.cell = Cell::tanh,
+                            .dy = x,
+                            .weight = weight,
+                            .rows = {ends, ends},
+                            .before = x,
+                            .gates = x,
+                            .memory = x,
+                            .dx = x,
+                            .dweight = dweight,
+                            .dbias = dbias,
+                            .dstart = dstart,
+                            .arena = &arena});
+        EXPECT_TRUE(identical("dweight", dweight, weight));
+        EXPECT_TRUE(identical("dbias", dbias, bias));
+        EXPECT_TRUE(identical("dstart", dstart, bias));
+    });
+}
+
 TEST(Recurrent, BrokenContractsAreNamed) {
     Problem problem(Cell::gru, DType::float32);
     problem.cell = Cell::lstm;

@@ -38,6 +38,40 @@ TEST(Unfold, BackwardIsTheTransposeOfForward) {
     }
 }
 
+TEST(Unfold, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    struct Solved {
+        Owned y, dx;
+    };
+    constexpr std::int64_t columns = 90;
+    const auto solved = [](std::int64_t width, bool accumulate) {
+        // Empty sequences, a single row, and holes.
+        const Owned offsets = int32s({0, 0, 4, 4, 6, 7}), positions = int32s({0, 1, 3, 4, 0, 3, 8});
+        const Owned x = normals({7, columns}, DType::float32, 1), dy = normals({7, columns * width}, DType::float32, 2);
+        Solved s = {Owned({7, columns * width}, DType::float32), normals({7, columns}, DType::float32, 3)};
+        unfold_forward({.x = x, .rows = {offsets, positions}, .width = width, .y = s.y});
+        unfold_backward({.dy = dy, .rows = {offsets, positions}, .width = width, .dx = s.dx, .accumulate = accumulate});
+        return s;
+    };
+    for (const std::int64_t width : {1, 3, 7}) {
+        for (const bool accumulate : {false, true}) {
+            const Solved expected = solved(width, accumulate);
+            on_each_gpu([&] {
+                const Solved got = solved(width, accumulate);
+                EXPECT_TRUE(identical("y", got.y, expected.y));
+                EXPECT_TRUE(close("dx", got.dx, expected.dx, 0.0, 1e-6));
+            });
+        }
+    }
+}
+
+TEST(Unfold, OfNoRowsDoesNothingOnAGpu) {
+    on_each_gpu([] {
+        const Owned offsets = int32s({0, 0}), none = int32s({}), x({0, 3}, DType::float32), y({0, 9}, DType::float32);
+        unfold_forward({.x = x, .rows = {offsets, none}, .width = 3, .y = y});
+        unfold_backward({.dy = y, .rows = {offsets, none}, .width = 3, .dx = x});
+    });
+}
+
 TEST(Unfold, RefusesAnEvenWidth) {
     const Problem problem;
     Owned x({6, 2}, DType::float32), y({6, 8}, DType::float32);
