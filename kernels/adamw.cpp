@@ -50,21 +50,29 @@ double sum_of_block(const T* x, std::int64_t count) {
     return sum;
 }
 
+[[maybe_unused]] void check(const AdamW& args) {
+    const Op op = {"adamw", args.parameter.device};
+    const Shape shape = {args.parameter.count()};
+    check_contiguous(op, "parameter", args.parameter, shape);
+    check_contiguous(op, "gradient", args.gradient, shape);
+    check_contiguous(op, "m", args.m, shape);
+    check_contiguous(op, "v", args.v, shape);
+    LOCUS_CHECK(args.step >= 1, op.name, "step is " + std::to_string(args.step) + ", counts from 1");
+}
+
+[[maybe_unused]] void check(const SumOfSquares& args) {
+    const Op op = {"sum_of_squares", args.x.device};
+    check_contiguous(op, "x", args.x, {args.x.count()});
+    LOCUS_CHECK(args.result != nullptr, op.name, "result is absent");
+}
+
 }  // namespace
 
 void adamw(const AdamW& args) {
-    const Shape shape = {args.parameter.count()};
-    check_contiguous("adamw", "parameter", args.parameter, shape);
-    check_contiguous("adamw", "gradient", args.gradient, shape);
-    check_contiguous("adamw", "m", args.m, shape);
-    check_contiguous("adamw", "v", args.v, shape);
-    LOCUS_CHECK(args.step >= 1, "adamw", "step is " + std::to_string(args.step) + ", counts from 1");
     for_dtype("adamw", args.parameter.dtype, [&](auto zero) { step<decltype(zero)>(args); });
 }
 
 void sum_of_squares(const SumOfSquares& args) {
-    check_contiguous("sum_of_squares", "x", args.x, {args.x.count()});
-    LOCUS_CHECK(args.result != nullptr, "sum_of_squares", "result is absent");
     for_dtype("sum_of_squares", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
         const T* const x = args.x.as<T>();
@@ -83,5 +91,5 @@ void sum_of_squares(const SumOfSquares& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(adamw, AdamW)
-LOCUS_CPU_KERNEL(sum_of_squares, SumOfSquares)
+LOCUS_KERNEL(adamw, AdamW, parameter)
+LOCUS_KERNEL(sum_of_squares, SumOfSquares, x)

@@ -13,9 +13,9 @@ namespace {
 
 using std::int64_t;
 
-void check(const char* op, const BiasNetwork& network, const Tensor& y) {
+void check_network(Op op, const BiasNetwork& network, const Tensor& y) {
     const DType dtype = network.x.dtype;
-    LOCUS_CHECK(network.x.shape.rank() == 1 && network.w2.shape.rank() == 2, op,
+    LOCUS_CHECK(network.x.shape.rank() == 1 && network.w2.shape.rank() == 2, op.name,
                 "x is " + network.x.shape.to_string() + ", w2 " + network.w2.shape.to_string() +
                     ", expected [distances] and [heads, hidden]");
     const int64_t distances = network.x.shape[0], heads = network.w2.shape[0], hidden = network.w2.shape[1];
@@ -25,6 +25,21 @@ void check(const char* op, const BiasNetwork& network, const Tensor& y) {
     check_contiguous(op, "w2", network.w2, {heads, hidden});
     check_contiguous(op, "y", y, {heads, distances});
     for (const Tensor& x : {network.w1, network.b1, network.w2, y}) check_dtype(op, "an input", x, dtype);
+}
+
+[[maybe_unused]] void check(const BiasNetworkForward& args) {
+    check_network({"bias_network", args.y.device}, args.network, args.y);
+}
+
+[[maybe_unused]] void check(const BiasNetworkBackward& args) {
+    const Op op = {"bias_network_backward", args.y.device};
+    const BiasNetwork& gradients = args.gradients;
+    check_network(op, args.network, args.y);
+    check_contiguous(op, "dy", args.dy, args.y.shape);
+    check_contiguous(op, "dw1", gradients.w1, args.network.w1.shape);
+    check_contiguous(op, "db1", gradients.b1, args.network.b1.shape);
+    check_contiguous(op, "dw2", gradients.w2, args.network.w2.shape);
+    if (gradients.x) check_contiguous(op, "dx", gradients.x, args.network.x.shape);
 }
 
 template <class T>
@@ -103,17 +118,14 @@ void backward(const BiasNetworkBackward& args) {
 }  // namespace
 
 void bias_network_forward(const BiasNetworkForward& args) {
-    check("bias_network", args.network, args.y);
     for_dtype("bias_network", args.y.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
 }
 
 void bias_network_backward(const BiasNetworkBackward& args) {
-    check("bias_network_backward", args.network, args.y);
-    check_contiguous("bias_network_backward", "dy", args.dy, args.y.shape);
     for_dtype("bias_network_backward", args.y.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
 }
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(bias_network_forward, BiasNetworkForward)
-LOCUS_CPU_KERNEL(bias_network_backward, BiasNetworkBackward)
+LOCUS_KERNEL(bias_network_forward, BiasNetworkForward, y)
+LOCUS_KERNEL(bias_network_backward, BiasNetworkBackward, y)

@@ -32,7 +32,7 @@ void bias_network_forward(const BiasNetworkForward& args);
 struct BiasNetworkBackward {
     BiasNetwork network;
     Tensor y, dy;
-    BiasNetwork gradients;  // those present are added to
+    BiasNetwork gradients;  // added to; x may be absent
 };
 void bias_network_backward(const BiasNetworkBackward& args);
 

@@ -118,14 +118,19 @@ void cross_entropy_of(const CrossEntropy& args, std::int64_t rows, std::int64_t 
     cross_entropy_rows<T, false, false>(args, rows, columns);
 }
 
-void check(const CrossEntropy& args, Shape shape) {
-    check_contiguous("cross_entropy", "logits", args.logits, shape);
-    if (args.bias) check_contiguous("cross_entropy", "bias", args.bias, {shape[1]});
-    check_contiguous("cross_entropy", "targets", args.targets, {shape[0]});
-    check_contiguous("cross_entropy", "loss", args.loss, {shape[0]});
-    check_contiguous("cross_entropy", "correct", args.correct, {shape[0]});
-    if (args.dbias) check_contiguous("cross_entropy", "dbias", args.dbias, {shape[1]});
-    LOCUS_CHECK(!args.dbias || args.gradient, "cross_entropy", "dbias is asked for without the gradient");
+[[maybe_unused]] void check(const CrossEntropy& args) {
+    const Op op = {"cross_entropy", args.logits.device};
+    const Shape shape = matrix_shape(op, "logits", args.logits);
+    check_contiguous(op, "logits", args.logits, shape);
+    if (args.bias) check_contiguous(op, "bias", args.bias, {shape[1]});
+    check_contiguous(op, "targets", args.targets, {shape[0]});
+    check_contiguous(op, "loss", args.loss, {shape[0]});
+    check_contiguous(op, "correct", args.correct, {shape[0]});
+    if (args.dbias) check_contiguous(op, "dbias", args.dbias, {shape[1]});
+    LOCUS_CHECK(!args.dbias || args.gradient, op.name, "dbias is asked for without the gradient");
+}
+
+void check_targets(const CrossEntropy& args, Shape shape) {
     const auto* const targets = args.targets.as<std::int32_t>();
     for (std::int64_t r = 0; r < shape[0]; ++r) {
         if (targets[r] >= 0 && targets[r] < shape[1]) continue;
@@ -137,12 +142,12 @@ void check(const CrossEntropy& args, Shape shape) {
 }  // namespace
 
 void cross_entropy(const CrossEntropy& args) {
-    const Shape shape = matrix_shape("cross_entropy", "logits", args.logits);
-    check(args, shape);
+    const Shape shape = args.logits.shape;
+    check_targets(args, shape);
     for_dtype("cross_entropy", args.logits.dtype,
               [&](auto zero) { cross_entropy_of<decltype(zero)>(args, shape[0], shape[1]); });
 }
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(cross_entropy, CrossEntropy)
+LOCUS_KERNEL(cross_entropy, CrossEntropy, logits)

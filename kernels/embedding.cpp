@@ -14,7 +14,6 @@ namespace locus::LOCUS_TARGET {
 namespace {
 
 const std::int32_t* check_ids(const Tensor& ids, std::int64_t rows, std::int64_t entries) {
-    check_contiguous("embedding", "ids", ids, {rows});
     const auto* id = ids.as<std::int32_t>();
     for (std::int64_t r = 0; r < rows; ++r) {
         if (id[r] < 0 || id[r] >= entries) {
@@ -25,16 +24,12 @@ const std::int32_t* check_ids(const Tensor& ids, std::int64_t rows, std::int64_t
     return id;
 }
 
-const double* weights_or_null(const Tensor& weights, std::int64_t rows) {
-    if (!weights) return nullptr;
-    check_contiguous("embedding", "weights", weights, {rows});
-    return weights.as<double>();
-}
+const double* weights_or_null(const Tensor& weights) { return weights ? weights.as<double>() : nullptr; }
 
 template <class T>
 void forward(const EmbeddingForward& args, const std::int32_t* id, std::int64_t rows, std::int64_t columns) {
     const T* const table = args.table.as<T>();
-    const double* const weights = weights_or_null(args.weights, rows);
+    const double* const weights = weights_or_null(args.weights);
     T* const y = args.y.as<T>();
     const T keep = args.accumulate ? T{1} : T{0};
 #pragma omp parallel for schedule(static)
@@ -84,7 +79,7 @@ template <class T>
 void backward(const EmbeddingBackward& args, const Segments& segments, std::int64_t columns) {
     constexpr std::int64_t chunk = 128;  // columns
     const T* const dy = args.dy.as<T>();
-    const double* const weights = weights_or_null(args.weights, args.dy.shape[0]);
+    const double* const weights = weights_or_null(args.weights);
     T* const dtable = args.dtable.as<T>();
     const std::int64_t chunks = (columns + chunk - 1) / chunk;
 #pragma omp parallel for schedule(dynamic, 8)
@@ -104,22 +99,38 @@ void backward(const EmbeddingBackward& args, const Segments& segments, std::int6
     }
 }
 
+[[maybe_unused]] void check(const EmbeddingForward& args) {
+    const Op op = {"embedding", args.table.device};
+    const Shape table = matrix_shape(op, "table", args.table), y = matrix_shape(op, "y", args.y);
+    check_contiguous(op, "table", args.table, table);
+    check_contiguous(op, "y", args.y, {y[0], table[1]});
+    check_contiguous(op, "ids", args.ids, {y[0]});
+    if (args.weights) check_contiguous(op, "weights", args.weights, {y[0]});
+}
+
+[[maybe_unused]] void check(const EmbeddingBackward& args) {
+    const Op op = {"embedding", args.dy.device};
+    const Shape dtable = matrix_shape(op, "dtable", args.dtable), dy = matrix_shape(op, "dy", args.dy);
+    check_contiguous(op, "dtable", args.dtable, dtable);
+    check_contiguous(op, "dy", args.dy, {dy[0], dtable[1]});
+    check_contiguous(op, "ids", args.ids, {dy[0]});
+    if (args.weights) check_contiguous(op, "weights", args.weights, {dy[0]});
+    LOCUS_CHECK(args.arena != nullptr, op.name, "the backward pass needs an arena");
+    LOCUS_CHECK(
+        args.arena->device() == op.device, op.name,
+        std::string("the arena is memory of ") + name_of(args.arena->device()) + ", dy lies on " + name_of(op.device));
+}
+
 }  // namespace
 
 void embedding_forward(const EmbeddingForward& args) {
-    const Shape table = matrix_shape("embedding", "table", args.table), y = matrix_shape("embedding", "y", args.y);
-    check_contiguous("embedding", "table", args.table, table);
-    check_contiguous("embedding", "y", args.y, {y[0], table[1]});
-    const std::int32_t* const id = check_ids(args.ids, y[0], table[0]);
+    const Shape y = args.y.shape;
+    const std::int32_t* const id = check_ids(args.ids, y[0], args.table.shape[0]);
     for_dtype("embedding", args.table.dtype, [&](auto zero) { forward<decltype(zero)>(args, id, y[0], y[1]); });
 }
 
 void embedding_backward(const EmbeddingBackward& args) {
-    const Shape dtable = matrix_shape("embedding", "dtable", args.dtable);
-    const Shape dy = matrix_shape("embedding", "dy", args.dy);
-    check_contiguous("embedding", "dtable", args.dtable, dtable);
-    check_contiguous("embedding", "dy", args.dy, {dy[0], dtable[1]});
-    LOCUS_CHECK(args.arena != nullptr, "embedding", "the backward pass needs an arena");
+    const Shape dtable = args.dtable.shape, dy = args.dy.shape;
     const std::int32_t* const id = check_ids(args.ids, dy[0], dtable[0]);
     const std::int64_t scratch_count = dtable[0] + 3 * dy[0] + 1;
     void* const scratch = args.arena->take(static_cast<std::size_t>(scratch_count) * sizeof(std::int32_t));
@@ -130,5 +141,5 @@ void embedding_backward(const EmbeddingBackward& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(embedding_forward, EmbeddingForward)
-LOCUS_CPU_KERNEL(embedding_backward, EmbeddingBackward)
+LOCUS_KERNEL(embedding_forward, EmbeddingForward, table)
+LOCUS_KERNEL(embedding_backward, EmbeddingBackward, dy)

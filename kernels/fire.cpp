@@ -33,13 +33,16 @@ struct Scale {
     double psi_by_c(double s) const { return sign(c) * s / (1 + std::abs(c) * s); }
 };
 
-void check(const char* op, const FireDistances& args) {
+[[maybe_unused]] void check(const FireDistances& args) {
+    const Op op = {"fire_distances", args.x.device};
     check_contiguous(op, "C", args.c, {1});
     check_contiguous(op, "T", args.t, {1});
-    LOCUS_CHECK(args.x.shape.rank() == 1 && args.x.shape[0] % 2 == 1, op,
+    LOCUS_CHECK(args.x.shape.rank() == 1 && args.x.shape[0] % 2 == 1, op.name,
                 "x is " + args.x.shape.to_string() + ", expected [2 longest - 1]");
     check_contiguous(op, "x", args.x, args.x.shape);
     check_dtype(op, "x", args.x, args.c.dtype);
+    if (args.dc) check_contiguous(op, "dC", args.dc, {1});
+    if (args.dt) check_contiguous(op, "dT", args.dt, {1});
 }
 
 double side(const FireDistances& args, int64_t r) { return args.is_signed && r > 0 ? -1 : 1; }
@@ -47,7 +50,6 @@ double side(const FireDistances& args, int64_t r) { return args.is_signed && r >
 }  // namespace
 
 void fire_distances_forward(const FireDistances& args) {
-    check("fire_distances", args);
     for_dtype("fire_distances", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
         const Scale scale(args, args.c.as<T>()[0], args.t.as<T>()[0]);
@@ -60,9 +62,7 @@ void fire_distances_forward(const FireDistances& args) {
 }
 
 void fire_distances_backward(const FireDistances& args) {
-    check("fire_distances_backward", args);
-    check_contiguous("fire_distances_backward", "dC", args.dc, {1});
-    check_contiguous("fire_distances_backward", "dT", args.dt, {1});
+    LOCUS_CHECK(args.dc && args.dt, "fire_distances_backward", "dC or dT is absent");
     for_dtype("fire_distances_backward", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
         const Scale scale(args, args.c.as<T>()[0], args.t.as<T>()[0]);
@@ -83,5 +83,5 @@ void fire_distances_backward(const FireDistances& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(fire_distances_forward, FireDistances)
-LOCUS_CPU_KERNEL(fire_distances_backward, FireDistances)
+LOCUS_KERNEL(fire_distances_forward, FireDistances, x)
+LOCUS_KERNEL(fire_distances_backward, FireDistances, x)

@@ -33,17 +33,20 @@ struct Curve {
     }
 };
 
-void check(const char* op, const Kerple& args) {
+[[maybe_unused]] void check(const Kerple& args) {
+    const Op op = {"kerple", args.a.device};
     const Shape& shape = args.a.shape;
-    LOCUS_CHECK(shape.rank() == 2 && (shape[0] == 1 || shape[0] == 2), op,
+    LOCUS_CHECK(shape.rank() == 2 && (shape[0] == 1 || shape[0] == 2), op.name,
                 "A is " + shape.to_string() + ", expected [1 or 2, heads]");
-    LOCUS_CHECK(args.bias.shape.rank() == 2 && args.bias.shape[1] % 2 == 1, op,
+    LOCUS_CHECK(args.bias.shape.rank() == 2 && args.bias.shape[1] % 2 == 1, op.name,
                 "bias is " + args.bias.shape.to_string() + ", expected [heads, 2 reach + 1]");
     check_contiguous(op, "A", args.a, shape);
     check_contiguous(op, "P", args.p, shape);
     check_contiguous(op, "bias", args.bias, {shape[1], args.bias.shape[1]});
     check_dtype(op, "P", args.p, args.a.dtype);
     check_dtype(op, "bias", args.bias, args.a.dtype);
+    if (args.da) check_contiguous(op, "dA", args.da, shape);
+    if (args.dp) check_contiguous(op, "dP", args.dp, shape);
 }
 
 /// Calls visit(curve, index of A and P, index of the bias, |r|) for all heads and all distances but 0.
@@ -64,7 +67,6 @@ void for_each_distance(const Kerple& args, Visit visit) {
 }  // namespace
 
 void kerple_forward(const Kerple& args) {
-    check("kerple", args);
     for_dtype("kerple", args.a.dtype, [&](auto zero) {
         using T = decltype(zero);
         T* const bias = args.bias.as<T>();
@@ -77,9 +79,7 @@ void kerple_forward(const Kerple& args) {
 }
 
 void kerple_backward(const Kerple& args) {
-    check("kerple_backward", args);
-    check_contiguous("kerple_backward", "dA", args.da, args.a.shape);
-    check_contiguous("kerple_backward", "dP", args.dp, args.a.shape);
+    LOCUS_CHECK(args.da && args.dp, "kerple_backward", "dA or dP is absent");
     for_dtype("kerple_backward", args.a.dtype, [&](auto zero) {
         using T = decltype(zero);
         const T* const dbias = args.bias.as<T>();
@@ -93,5 +93,5 @@ void kerple_backward(const Kerple& args) {
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(kerple_forward, Kerple)
-LOCUS_CPU_KERNEL(kerple_backward, Kerple)
+LOCUS_KERNEL(kerple_forward, Kerple, a)
+LOCUS_KERNEL(kerple_backward, Kerple, a)

@@ -65,6 +65,25 @@ TEST_P(AdamWOf, FollowsTheFormulaForManySteps) {
     }
 }
 
+TEST_P(AdamWOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    const auto solved = [&] {
+        Problem problem(GetParam(), DType::float32);
+        for (std::int64_t step = 1; step <= 5; ++step) {
+            problem.gradient = normals({GetParam()}, DType::float32, static_cast<std::uint32_t>(100 + step));
+            adamw(problem.args(step));
+            wait_for(OnDevice::current());
+        }
+        return problem;
+    };
+    const Problem expected = solved();
+    on_each_gpu([&] {
+        const Problem got = solved();
+        EXPECT_TRUE(close("parameter", got.parameter, expected.parameter, 0.0, 1e-6));
+        EXPECT_TRUE(close("m", got.m, expected.m, 0.0, 1e-6));
+        EXPECT_TRUE(close("v", got.v, expected.v, 0.0, 1e-6));
+    });
+}
+
 INSTANTIATE_TEST_SUITE_P(Sizes, AdamWOf, ::testing::Values(1, 3, 17, 100, 5000));
 
 TEST(AdamW, TheFirstStepMovesByTheLearningRateAgainstTheGradient) {
@@ -142,6 +161,27 @@ TEST(SumOfSquares, FollowsTheFormula) {
             EXPECT_NEAR(sum_of_squares_of(x), dot(x, x), 1e-12 * dot(x, x)) << n;
         }
     }
+}
+
+TEST(SumOfSquares, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    for (std::int64_t n : {0, 1, 3, 17, 16384, 16385, 100000}) {
+        const double expected = sum_of_squares_of(normals({n}, DType::float32, 1));
+        on_each_gpu([&] {
+            const Owned x = normals({n}, DType::float32, 1);
+            EXPECT_NEAR(sum_of_squares_of(x), expected, 1e-12 * expected) << n;
+            EXPECT_EQ(sum_of_squares_of(x), sum_of_squares_of(x));
+        });
+    }
+}
+
+TEST(SumOfSquares, OnAGpuNonFiniteElementsShow) {
+    on_each_gpu([] {
+        for (double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+            Owned x = normals({20000}, DType::float32, 1);
+            x.set(19999, bad);
+            EXPECT_FALSE(std::isfinite(sum_of_squares_of(x)));
+        }
+    });
 }
 
 TEST(SumOfSquares, SmallTermsBesideALargeOneAreCounted) {

@@ -1,6 +1,7 @@
 #include "kernels/cross_entropy.h"
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 
@@ -75,6 +76,34 @@ TEST_P(CrossEntropyOf, LossAndGradientFollowTheFormula) {
     }
 }
 
+TEST_P(CrossEntropyOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    for (const bool with_bias : {false, true}) {
+        const auto problem_of = [&] {
+            Problem problem(GetParam().rows, GetParam().columns, DType::float32);
+            problem.dbias = normals({GetParam().columns}, DType::float32, 3);
+            return problem;
+        };
+        Problem expected = problem_of();
+        expected.run(true, with_bias);
+        on_each_gpu([&] {
+            Problem got = problem_of();
+            const Owned before = got.logits, dbias_before = got.dbias;
+            got.run(false, with_bias);
+            wait_for(OnDevice::current());
+            EXPECT_TRUE(close("loss", got.loss, expected.loss, 1e-6, 1e-6));
+            EXPECT_TRUE(identical("correct", got.correct, expected.correct));
+            EXPECT_TRUE(identical("logits without gradient", got.logits, before));
+            EXPECT_TRUE(identical("dbias without gradient", got.dbias, dbias_before));
+            got.run(true, with_bias);
+            wait_for(OnDevice::current());
+            EXPECT_TRUE(close("loss", got.loss, expected.loss, 1e-6, 1e-6));
+            EXPECT_TRUE(identical("correct", got.correct, expected.correct));
+            EXPECT_TRUE(close("dx", got.logits, expected.logits, 0.0, 2e-6));
+            EXPECT_TRUE(close("dbias", got.dbias, expected.dbias, 0.0, 2e-6));
+        });
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, CrossEntropyOf,
                          ::testing::Values(Case{1, 1}, Case{3, 17}, Case{70, 3}, Case{5, 100}, Case{40, 1001}));
 
@@ -91,28 +120,53 @@ TEST(CrossEntropy, GradientMatchesCentralDifferencesInFloat64) {
     EXPECT_TRUE(check.input("logits", moved.logits, problem.logits).input("bias", moved.bias, problem.dbias).run());
 }
 
+// What has to hold on the processor and on every GPU alike.
+void everywhere(const std::function<void()>& work) {
+    work();
+    on_each_gpu(work);
+}
+
 TEST(CrossEntropy, TheFirstOfEqualLogitsIsTheAnswer) {
-    Problem problem(3, 5, DType::float32);
-    const double values[5] = {0.0, 2.0, 1.0, 2.0, 2.0};
-    problem.bias = zeros({5}, DType::float32);
-    for (std::int64_t i = 0; i < 15; ++i) problem.logits.set(i, values[i % 5]);
-    problem.targets = int32s({1, 3, 2});
-    problem.run(false);
-    EXPECT_EQ(problem.correct.get(0), 1.0);
-    EXPECT_EQ(problem.correct.get(1), 0.0);
-    EXPECT_EQ(problem.correct.get(2), 0.0);
+    everywhere([] {
+        Problem problem(3, 5, DType::float32);
+        const double values[5] = {0.0, 2.0, 1.0, 2.0, 2.0};
+        problem.bias = zeros({5}, DType::float32);
+        for (std::int64_t i = 0; i < 15; ++i) problem.logits.set(i, values[i % 5]);
+        problem.targets = int32s({1, 3, 2});
+        problem.run(false);
+        wait_for(OnDevice::current());
+        EXPECT_EQ(problem.correct.get(0), 1.0);
+        EXPECT_EQ(problem.correct.get(1), 0.0);
+        EXPECT_EQ(problem.correct.get(2), 0.0);
+    });
+}
+
+TEST(CrossEntropy, OfManyEqualLogitsOnlyTheFirstIsTheAnswer) {
+    everywhere([] {
+        Problem problem(4, 1100, DType::float32);
+        problem.logits = filled({4, 1100}, DType::float32, 1.5);
+        for (std::int64_t r = 0; r < 4; ++r) problem.logits.set(r * 1100, -1.0);
+        problem.targets = int32s({0, 1, 2, 1099});
+        problem.run(true, false);
+        wait_for(OnDevice::current());
+        for (std::int64_t r = 0; r < 4; ++r) EXPECT_EQ(problem.correct.get(r), r == 1 ? 1.0 : 0.0) << r;
+    });
 }
 
 TEST(CrossEntropy, CorrectCountsTheBias) {
-    Problem problem(1, 4, DType::float32);
-    problem.logits = zeros({1, 4}, DType::float32);
-    problem.bias = zeros({4}, DType::float32);
-    problem.bias.set(2, 1.0);
-    problem.targets = int32s({2});
-    problem.run(false);
-    EXPECT_EQ(problem.correct.get(0), 1.0);
-    problem.run(false, false);
-    EXPECT_EQ(problem.correct.get(0), 0.0);
+    everywhere([] {
+        Problem problem(1, 4, DType::float32);
+        problem.logits = zeros({1, 4}, DType::float32);
+        problem.bias = zeros({4}, DType::float32);
+        problem.bias.set(2, 1.0);
+        problem.targets = int32s({2});
+        problem.run(false);
+        wait_for(OnDevice::current());
+        EXPECT_EQ(problem.correct.get(0), 1.0);
+        problem.run(false, false);
+        wait_for(OnDevice::current());
+        EXPECT_EQ(problem.correct.get(0), 0.0);
+    });
 }
 
 TEST(CrossEntropy, EveryNonFiniteLogitGivesANonFiniteLossOfItsRowAlone) {
@@ -132,14 +186,35 @@ TEST(CrossEntropy, EveryNonFiniteLogitGivesANonFiniteLossOfItsRowAlone) {
     }
 }
 
+TEST(CrossEntropy, OnAGpuEveryNonFiniteLogitGivesANonFiniteLossOfItsRowAlone) {
+    on_each_gpu([] {
+        for (double bad : {std::numeric_limits<double>::quiet_NaN(), infinity, -infinity}) {
+            for (std::int64_t column : {0, 8, 599}) {
+                Problem problem(3, 600, DType::float32);
+                problem.targets = int32s({8, 8, 8});
+                problem.logits.set(600 + column, bad);
+                problem.run(true);
+                wait_for(OnDevice::current());
+                EXPECT_TRUE(std::isfinite(problem.loss.get(0)));
+                EXPECT_TRUE(std::isnan(problem.loss.get(1))) << bad << " at " << column;
+                EXPECT_EQ(problem.correct.get(1), 0.0);
+                EXPECT_TRUE(std::isfinite(problem.loss.get(2)));
+            }
+        }
+    });
+}
+
 TEST(CrossEntropy, LargeLogitsNeitherOverflowNorVanish) {
-    Problem problem(2, 3, DType::float32);
-    const double values[6] = {1e30, 0.0, -1e30, -5000.0, -5000.0, -5000.0};
-    for (std::int64_t i = 0; i < 6; ++i) problem.logits.set(i, values[i]);
-    problem.targets = int32s({1, 0});
-    problem.run(false, false);
-    EXPECT_NEAR(problem.loss.get(0) / 1e30, 1.0, 1e-6);
-    EXPECT_NEAR(problem.loss.get(1), std::log(3.0), 1e-6);
+    everywhere([] {
+        Problem problem(2, 3, DType::float32);
+        const double values[6] = {1e30, 0.0, -1e30, -5000.0, -5000.0, -5000.0};
+        for (std::int64_t i = 0; i < 6; ++i) problem.logits.set(i, values[i]);
+        problem.targets = int32s({1, 0});
+        problem.run(false, false);
+        wait_for(OnDevice::current());
+        EXPECT_NEAR(problem.loss.get(0) / 1e30, 1.0, 1e-6);
+        EXPECT_NEAR(problem.loss.get(1), std::log(3.0), 1e-6);
+    });
 }
 
 TEST(CrossEntropy, GradientRowsAddUpToZeroAndDbiasIsAddedTo) {
@@ -164,6 +239,22 @@ TEST(CrossEntropy, ATargetOutsideTheVocabularyIsNamedAndNothingIsWritten) {
     }
 }
 
+TEST(CrossEntropy, OnAGpuATargetOutsideTheVocabularyIsReportedAndItsRowSkipped) {
+    on_each_gpu([] {
+        for (std::int32_t bad : {-1, -100, 9, 2000000000}) {
+            Problem problem(2, 9, DType::float32), good(2, 9, DType::float32);
+            problem.targets = int32s({1, bad});
+            good.targets = int32s({1, 8});
+            const Owned before = problem.logits;
+            good.run(true);
+            problem.run(true);
+            EXPECT_THROW(wait_for(OnDevice::current()), std::out_of_range) << bad;
+            for (std::int64_t v = 0; v < 9; ++v) EXPECT_EQ(problem.logits.get(0, v), good.logits.get(0, v));
+            for (std::int64_t v = 0; v < 9; ++v) EXPECT_EQ(problem.logits.get(1, v), before.get(1, v));
+        }
+    });
+}
+
 TEST(CrossEntropy, BitsDoNotDependOnTheNumberOfThreads) {
     const Problem problem(201, 130, DType::float32);
     Problem first = problem;
@@ -179,9 +270,12 @@ TEST(CrossEntropy, BitsDoNotDependOnTheNumberOfThreads) {
 }
 
 TEST(CrossEntropy, OfNoRowsDoesNothing) {
-    Problem problem(0, 9, DType::float32);
-    EXPECT_NO_THROW(problem.run(true));
-    for (std::int64_t v = 0; v < 9; ++v) EXPECT_EQ(problem.dbias.get(v), 0.0);
+    everywhere([] {
+        Problem problem(0, 9, DType::float32);
+        EXPECT_NO_THROW(problem.run(true));
+        wait_for(OnDevice::current());
+        for (std::int64_t v = 0; v < 9; ++v) EXPECT_EQ(problem.dbias.get(v), 0.0);
+    });
 }
 
 TEST(CrossEntropy, BrokenContractsAreNamed) {

@@ -1,7 +1,9 @@
 #include "kernels/embedding.h"
 
+#include <cmath>
 #include <limits>
 #include <stdexcept>
+#include <vector>
 
 #include "tests/kernels/testing.h"
 
@@ -62,9 +64,99 @@ TEST_P(EmbeddingOf, BackwardAddsUpTheRowsOfEachEntry) {
     }
 }
 
+// What a forward and a backward pass write on the device of the hour.
+struct Solved {
+    Owned y, dtable;
+};
+
+Solved solved(const Case& c, bool accumulate, int skip_entry) {
+    Arena arena(OnDevice::current());
+    const Owned table = normals({c.entries, c.columns}, DType::float32, 1), ids = some_ids(c.rows, c.entries);
+    const Owned weights = normals({c.rows}, DType::float64, 2), dy = normals({c.rows, c.columns}, DType::float32, 3);
+    const Tensor weights_or_none = c.weighted ? weights.tensor() : Tensor();
+    Solved result = {normals({c.rows, c.columns}, DType::float32, 4),
+                     normals({c.entries, c.columns}, DType::float32, 5)};
+    embedding_forward({table, ids, result.y, weights_or_none, accumulate});
+    embedding_backward({dy, ids, weights_or_none, result.dtable, skip_entry, &arena});
+    wait_for(OnDevice::current());
+    EXPECT_EQ(arena.used(), 0U);
+    return result;
+}
+
+TEST_P(EmbeddingOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
+    for (const bool flag : {false, true}) {
+        const int skip_entry = flag ? GetParam().entries - 1 : -1;
+        const Solved expected = solved(GetParam(), flag, skip_entry);
+        on_each_gpu([&] {
+            const Solved got = solved(GetParam(), flag, skip_entry);
+            EXPECT_TRUE(close("y", got.y, expected.y, 0.0, 2e-7));
+            EXPECT_TRUE(close("dtable", got.dtable, expected.dtable, 0.0, 2e-6));
+        });
+    }
+}
+
+// 70000 entries: ids of three digits in the sort of a GPU
 INSTANTIATE_TEST_SUITE_P(Shapes, EmbeddingOf,
                          ::testing::Values(Case{1, 1, 1, false}, Case{17, 3, 5, true}, Case{100, 300, 2, false},
-                                           Case{100, 17, 1000, true}, Case{3, 129, 3, false}));
+                                           Case{100, 17, 1000, true}, Case{3, 129, 3, false}, Case{1000, 3, 2, true},
+                                           Case{700, 33, 600, true}, Case{300, 2, 70000, true}));
+
+// The gradient of a table of `entries` for rows of ones: how many rows each entry has.
+Owned counted(const std::vector<std::int32_t>& ids, std::int32_t entries) {
+    Arena arena(OnDevice::current());
+    const Owned dy = filled({static_cast<std::int64_t>(ids.size()), 2}, DType::float32, 1.0);
+    Owned dtable = zeros({entries, 2}, DType::float32);
+    embedding_backward({dy, int32s(ids), {}, dtable, -1, &arena});
+    wait_for(OnDevice::current());
+    return dtable;
+}
+
+TEST(Embedding, OnAGpuEntriesMayHaveAnyNumberOfRows) {
+    // 32 rows are a chunk of the sum: segments that end just before, at and just after its end, and that go through whole ones.
+    for (const std::vector<int>& lengths :
+         {std::vector<int>{32, 64, 31, 1, 33, 96, 5}, {1, 31, 32}, {257, 255, 256}, {31, 2, 31}, {0, 500, 0}}) {
+        std::vector<std::int32_t> ids;
+        for (std::size_t entry = 0; entry < lengths.size(); ++entry)
+            ids.insert(ids.end(), static_cast<std::size_t>(lengths[entry]), static_cast<std::int32_t>(entry));
+        const auto entries = static_cast<std::int32_t>(lengths.size());
+        const Owned expected = counted(ids, entries);
+        on_each_gpu([&] { EXPECT_TRUE(identical("dtable", counted(ids, entries), expected)); });
+    }
+}
+
+TEST(Embedding, OnAGpuTheRowsOfAnEntryAreSummedInTheirOrder) {
+    // Sums of 16 numbers of very different size: another order gives other bits.
+    const auto gradient = [] {
+        Arena arena(OnDevice::current());
+        Owned dy = normals({32, 50}, DType::float32, 1), ids({32}, DType::int32);
+        for (std::int64_t i = 0; i < dy.count(); ++i) dy.set(i, std::pow(10.0, i / 50 * 5 % 8) * dy.get(i));
+        for (std::int64_t r = 0; r < 32; ++r) ids.set(r, r * 7 % 4 < 2 ? 300.0 : 3.0);
+        Owned dtable = zeros({400, 50}, DType::float32);
+        embedding_backward({dy, ids, {}, dtable, -1, &arena});
+        wait_for(OnDevice::current());
+        return dtable;
+    };
+    const Owned expected = gradient();
+    on_each_gpu([&] { EXPECT_TRUE(identical("dtable", gradient(), expected)); });
+}
+
+TEST(Embedding, OnAGpuAnIdOutsideTheTableIsReportedAndItsRowSkipped) {
+    on_each_gpu([] {
+        for (const std::int32_t bad : {-1, 10, 1000000000, -2147483647}) {
+            Arena arena(OnDevice::current());
+            const Owned table = normals({10, 4}, DType::float32, 1), ids = int32s({9, bad, 9});
+            const Owned dy = filled({3, 4}, DType::float32, 1.0);
+            Owned y({3, 4}, DType::float32), dtable = zeros({10, 4}, DType::float32);
+            embedding_forward({table, ids, y});
+            EXPECT_THROW(wait_for(OnDevice::current()), std::out_of_range) << bad;
+            embedding_backward({dy, ids, {}, dtable, -1, &arena});
+            EXPECT_THROW(wait_for(OnDevice::current()), std::out_of_range) << bad;
+            EXPECT_NO_THROW(wait_for(OnDevice::current()));
+            for (std::int64_t i = 0; i < 40; ++i) EXPECT_EQ(dtable.get(i), i < 36 ? 0.0 : 2.0) << i;
+            for (std::int64_t c = 0; c < 4; ++c) EXPECT_EQ(y.get(2, c), table.get(9, c));
+        }
+    });
+}
 
 TEST(Embedding, BackwardMatchesCentralDifferencesInFloat64) {
     Arena arena;
@@ -122,12 +214,17 @@ TEST(Embedding, OverwritesWhateverIsInY) {
 }
 
 TEST(Embedding, OfNoRowsDoesNothing) {
-    Arena arena;
-    const Owned table = normals({4, 3}, DType::float32, 1), none({0, 3}, DType::float32), ids = counting(0);
-    Owned dtable = table;
-    embedding_forward({table, ids, none});
-    embedding_backward({none, ids, {}, dtable, -1, &arena});
-    EXPECT_TRUE(identical("dtable", dtable, table));
+    const auto nothing = [] {
+        Arena arena(OnDevice::current());
+        const Owned table = normals({4, 3}, DType::float32, 1), none({0, 3}, DType::float32), ids = counting(0);
+        Owned dtable = table;
+        embedding_forward({table, ids, none});
+        embedding_backward({none, ids, {}, dtable, -1, &arena});
+        wait_for(OnDevice::current());
+        EXPECT_TRUE(identical("dtable", dtable, table));
+    };
+    nothing();
+    on_each_gpu(nothing);
 }
 
 TEST(Embedding, BrokenContractsAreNamed) {
@@ -137,6 +234,11 @@ TEST(Embedding, BrokenContractsAreNamed) {
     const Owned fits({2, 3}, DType::float32);
     EXPECT_THROW(embedding_backward({fits, ids, {}, table, -1, nullptr}), std::logic_error);
     EXPECT_THROW(embedding_backward({fits, int32s({1}), {}, table, -1, &arena}), std::logic_error);
+    on_each_gpu([&] {
+        const Owned there({2, 3}, DType::float32), ids_there = int32s({1, 2}), table_there({4, 3}, DType::float32);
+        EXPECT_THROW(embedding_forward({table_there, ids, there}), std::logic_error);
+        EXPECT_THROW(embedding_backward({there, ids_there, {}, table_there, -1, &arena}), std::logic_error);
+    });
     EXPECT_THROW(embedding_forward({table, ids, fits, normals({2}, DType::float32, 1)}), std::logic_error);
 }
 
