@@ -601,21 +601,29 @@ void backward(const AttentionBackward& args) {
     add_term_gradients(args, pass, layout, tasks);
 }
 
+[[maybe_unused]] void check(const AttentionForward& args) {
+    check_attention("attention_forward", args);
+    LOCUS_CHECK(args.arena != nullptr, "attention_forward", "needs an arena for its scratch");
+}
+
+[[maybe_unused]] void check(const AttentionBackward& args) {
+    check_attention("attention_backward", args);
+    LOCUS_CHECK(args.arena != nullptr, "attention_backward", "needs an arena for its scratch");
+}
+
 }  // namespace
 
 void attention_forward(const AttentionForward& args) {
-    check_attention("attention_forward", args);
-    LOCUS_CHECK(args.arena != nullptr, "attention_forward", "needs an arena for its scratch");
+    check_attention_numbers("attention_forward", args);
     for_dtype("attention_forward", args.q.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
 }
 
 void attention_backward(const AttentionBackward& args) {
-    check_attention("attention_backward", args);
-    LOCUS_CHECK(args.arena != nullptr, "attention_backward", "needs an arena for its scratch");
+    check_attention_numbers("attention_backward", args);
     for_dtype("attention_backward", args.q.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
 }
 
 }  // namespace locus::LOCUS_TARGET
 
-LOCUS_CPU_KERNEL(attention_forward, AttentionForward)
-LOCUS_CPU_KERNEL(attention_backward, AttentionBackward)
+LOCUS_KERNEL(attention_forward, AttentionForward, q)
+LOCUS_KERNEL(attention_backward, AttentionBackward, q)

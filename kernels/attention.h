@@ -26,6 +26,7 @@
 // shapes   q, out, dq, dout: [q_rows, heads, head_dim]   k, value, dk, dvalue: [k_rows, heads, head_dim]; row stride free, the rest contiguous
 //          table: [heads or 1, entries, head_dim]   bias: [heads, 2 reach + 1]   u, v: [heads, head_dim]
 //          a_n: [q_rows, heads, channels]   b_n: [k_rows, heads, channels], as many as one likes; row stride free
+// dtypes   processor: float32 or float64, all the same; GPU: float32, or q, k, value, out and their gradients bfloat16 and the rest float32
 // saved    log_sum_exp [q_rows, heads] float64 for float64, float32 otherwise; out
 // memory   O(rows): neither [S,S] nor [S,entries] is ever stored; a tile of queries x keys touches the band of distances it can see
 // order    a (sequence, head) pair is one task; gradients of tables, biases, u and v are summed over a fixed number of groups of

@@ -149,6 +149,7 @@ double dropout_factor(const Args& args, const Query& query, int64_t key) {
 
 void attention_reference_forward(const AttentionForward& args) {
     check_attention("attention_reference_forward", args);
+    check_attention_numbers("attention_reference_forward", args);
     LOCUS_CHECK(args.q.dtype == DType::float64, "attention_reference_forward", "the textbook is float64 only");
     const AttentionTerms& terms = args.terms;
     const int64_t heads = args.q.shape[1], head_dim = args.q.shape[2];
@@ -220,6 +221,7 @@ void set_zero(const Tensor& x) {
 
 void attention_reference_backward(const AttentionBackward& args) {
     check_attention("attention_reference_backward", args);
+    check_attention_numbers("attention_reference_backward", args);
     LOCUS_CHECK(args.q.dtype == DType::float64, "attention_reference_backward", "the textbook is float64 only");
     const RelativeTable& table = args.terms.value_table;
     const int64_t heads = args.q.shape[1], head_dim = args.q.shape[2];

@@ -154,6 +154,7 @@ void add_output(QueryDecomposition& to, const AttentionForward& args, const Quer
 
 QueryDecomposition decompose_score(const AttentionForward& args, std::int64_t row, std::int64_t head) {
     check_attention("decompose_score", args);
+    check_attention_numbers("decompose_score", args);
     LOCUS_CHECK(!args.dropout, "decompose_score", "dropout is not taken apart; switch it off");
     const Query query = find_query(args, row, head);
     QueryDecomposition result;

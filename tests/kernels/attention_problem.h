@@ -3,12 +3,16 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <deque>
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/gpu_memory.h"
 #include "kernels/random.h"
 
 namespace locus::test {
@@ -38,11 +42,23 @@ struct AttentionSetup {
     bool sequence_scale = false;  // a factor of each sequence's own
 };
 
-/// Tensors that own their memory, and the arguments of both passes over them.
+/// Every kind of term, few rows.
+inline AttentionSetup small_everything(const char* name) {
+    AttentionSetup setup;
+    setup.name = name;
+    setup.key_table = setup.query_table = setup.value_table = setup.content_bias = setup.position_bias = true;
+    setup.biases = 2;
+    setup.channels = 2;
+    setup.dropout = 0.3F;
+    return setup;
+}
+
+/// Tensors that own their memory, on a device but within the processor's reach, and the arguments of both passes over them.
 template <class T>
 class AttentionProblem {
 public:
-    explicit AttentionProblem(const AttentionSetup& setup) : setup_(setup) {
+    explicit AttentionProblem(const AttentionSetup& setup, Device device = Device::cpu)
+        : arena(device), setup_(setup), device_(device) {
         make_rows();
         make_inputs();
         make_terms();
@@ -78,9 +94,9 @@ public:
     }
 
     Tensor tensor(Shape shape, double low, double high) {
-        memory_.emplace_back(static_cast<std::size_t>(shape.count() + 1));
-        for (T& x : memory_.back()) x = static_cast<T>(static_cast<float>(low + (high - low) * uniform(next())));
-        return Tensor(memory_.back().data(), shape, dtype_of<T>());
+        std::vector<T> values(static_cast<std::size_t>(shape.count() + 1));
+        for (T& x : values) x = static_cast<T>(static_cast<float>(low + (high - low) * uniform(next())));
+        return Tensor(copy_of(values), shape, dtype_of<T>(), device_);
     }
 
 private:
@@ -89,10 +105,24 @@ private:
         return philox({17, 99}, {n / 4, 0, 0, 0})[n % 4];
     }
 
+    // At least one number.
+    template <class Number>
+    Number* copy_of(const std::vector<Number>& values) {
+        const std::size_t bytes = values.size() * sizeof(Number);
+        if (device_ == Device::cpu) {
+            memory_.emplace_back(::operator new(bytes), [](void* x) { ::operator delete(x); });
+        } else {
+            const DeviceFunctions& functions = functions_of(device_);
+            memory_.emplace_back(functions.allocate_shared(bytes), functions.release);
+        }
+        std::memcpy(memory_.back().get(), values.data(), bytes);
+        return static_cast<Number*>(memory_.back().get());
+    }
+
     Tensor integers(const std::vector<int>& values) {
-        integers_.emplace_back(values.begin(), values.end());
-        integers_.back().push_back(0);
-        return Tensor(integers_.back().data(), {static_cast<std::int64_t>(values.size())}, DType::int32);
+        std::vector<std::int32_t> numbers(values.begin(), values.end());
+        numbers.push_back(0);
+        return Tensor(copy_of(numbers), {static_cast<std::int64_t>(values.size())}, DType::int32, device_);
     }
 
     void make_rows() {
@@ -146,10 +176,11 @@ private:
         t.scale = setup_.scale;
         t.window = setup_.window;
         if (setup_.sequence_scale) {
+            std::vector<double> scale;
             for (std::size_t s = 0; s < setup_.k_lengths.size(); ++s)
-                sequence_scale_.push_back(0.7 + 0.4 * static_cast<double>(s));
+                scale.push_back(0.7 + 0.4 * static_cast<double>(s));
             t.sequence_scale =
-                Tensor(sequence_scale_.data(), {static_cast<std::int64_t>(sequence_scale_.size())}, DType::float64);
+                Tensor(copy_of(scale), {static_cast<std::int64_t>(scale.size())}, DType::float64, device_);
         }
         if (setup_.key_table) t.key_table = table();
         if (setup_.query_table) t.query_table = table();
@@ -193,9 +224,8 @@ private:
     }
 
     AttentionSetup setup_;
-    std::deque<std::vector<T>> memory_;
-    std::deque<std::vector<std::int32_t>> integers_;
-    std::vector<double> sequence_scale_;
+    Device device_;
+    std::deque<std::unique_ptr<void, std::function<void(void*)>>> memory_;
     std::int64_t q_rows_ = 0, k_rows_ = 0;
     std::uint32_t drawn_ = 0;
 };

@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 #include <cmath>
 #include <deque>
+#include <functional>
 #include <limits>
 
 #include "tests/kernels/attention_problem.h"
+#include "tests/kernels/attention_results.h"
 #include "tests/kernels/testing.h"
 
 namespace locus {
@@ -15,23 +17,11 @@ namespace {
 
 using test::AttentionProblem;
 using test::AttentionSetup;
+using test::elements;
+using test::expect_same_log_sum_exp;
 using test::Positions;
-
-// All elements in row-major order.
-std::vector<double> elements(const Tensor& x) {
-    std::vector<double> all;
-    for (std::int64_t n = 0; n < x.count(); ++n) all.push_back(test::element(x, n));
-    return all;
-}
-
-// A query that sees nothing has minus infinity, which must be met exactly.
-void expect_same_log_sum_exp(const Tensor& got, const Tensor& expected, double tolerance) {
-    for (std::int64_t n = 0; n < expected.count(); ++n) {
-        const double a = test::element(got, n), b = test::element(expected, n);
-        const bool ok = a == b || std::abs(a - b) <= tolerance * (1.0 + std::abs(b));
-        ASSERT_TRUE(ok) << "log_sum_exp[" << n << "] is " << a << ", expected " << b;
-    }
-}
+using test::results;
+using test::small_everything;
 
 std::vector<AttentionSetup> setups() {
     std::vector<AttentionSetup> all;
@@ -88,20 +78,26 @@ std::vector<AttentionSetup> setups() {
     });
     add("ColumnsOfOneProduct", [&](AttentionSetup& s) { everything(s), s.fused_product = true; });
     add("Accumulate", [&](AttentionSetup& s) { everything(s), s.accumulate = true; });
-    for (const std::int64_t head_dim : {1, 8, 32, 64, 128})
+    add("EverythingSubsetOfALongSequence", [&](AttentionSetup& s) {
+        everything(s), s.positions = Positions::subset, s.k_lengths = {700}, s.heads = 1, s.head_dim = 32;
+    });
+    add("EverythingAroundTilesOfOneHead", [&](AttentionSetup& s) {
+        everything(s), s.k_lengths = {1, 2, 33, 128, 130, 257}, s.heads = 1, s.head_dim = 32;
+    });
+    for (const std::int64_t head_dim : {1, 8, 32, 64, 128, 136})
         add(("HeadDim" + std::to_string(head_dim)).c_str(), [&](AttentionSetup& s) {
             everything(s), s.head_dim = head_dim, s.scale = 1.0 / std::sqrt(2.0 * static_cast<double>(head_dim));
         });
     return all;
 }
 
-/// Both passes of the fused kernel in T against the textbook.
+/// Both passes in T, on the device of the hour, against the textbook.
 template <class T>
 void compare_with_textbook(const AttentionSetup& setup, double tolerance, bool bfloat16 = false) {
     AttentionProblem<double> expected(setup);
     attention_reference_forward(expected.forward);
     attention_reference_backward(expected.backward);
-    AttentionProblem<T> got(setup);
+    AttentionProblem<T> got(setup, test::OnDevice::current());
     got.forward.bfloat16 = got.backward.bfloat16 = bfloat16;
     attention_forward(got.forward);
     attention_backward(got.backward);
@@ -130,13 +126,14 @@ TEST_P(Attention, GivesTheSameBitsForAnyNumberOfThreads) {
             problem.forward.bfloat16 = problem.backward.bfloat16 = bfloat16;
             attention_forward(problem.forward);
             attention_backward(problem.backward);
-            std::vector<std::vector<double>> bits = {elements(problem.forward.out),
-                                                     elements(problem.forward.log_sum_exp)};
-            for (const auto& one : problem.differentiable()) bits.push_back(elements(one.second.second));
-            if (first.empty()) first = bits;
-            EXPECT_TRUE(bits == first) << threads << " threads";
+            if (first.empty()) first = results(problem);
+            EXPECT_TRUE(results(problem) == first) << threads << " threads";
         }
     }
+}
+
+TEST_P(Attention, EqualsTheTextbookOnAGpu) {
+    test::on_each_gpu([] { compare_with_textbook<float>(GetParam(), 1e-5); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Setups, Attention, ::testing::ValuesIn(setups()),
@@ -210,16 +207,6 @@ void expect_central_differences(const AttentionSetup& setup) {
     EXPECT_TRUE(check.run()) << setup.name;
 }
 
-AttentionSetup small_everything(const char* name) {
-    AttentionSetup setup;
-    setup.name = name;
-    setup.key_table = setup.query_table = setup.value_table = setup.content_bias = setup.position_bias = true;
-    setup.biases = 2;
-    setup.channels = 2;
-    setup.dropout = 0.3F;
-    return setup;
-}
-
 TEST(AttentionReference, BackwardMatchesCentralDifferences) {
     expect_central_differences(small_everything("run on"));
     AttentionSetup scattered = small_everything("scattered");
@@ -254,12 +241,18 @@ TEST(AttentionDropout, DropsTheAnnouncedShareAndKeepsTheExpectation) {
     EXPECT_NE(out[0], out[1]);                                      // heads draw their own masks
 }
 
-TEST(AttentionRows, ASequenceDoesNotSeeAnother) {
+/// Calls `work` with the processor as the device of the hour, then with each GPU.
+void on_each_device(const std::function<void()>& work) {
+    work();
+    test::on_each_gpu(work);
+}
+
+void expect_sequences_apart() {
     AttentionSetup setup = small_everything("leak");
     setup.k_lengths = {33, 70, 20};
     setup.head_dim = 16;
     const auto run = [&](double replacement) {
-        AttentionProblem<float> problem(setup);
+        AttentionProblem<float> problem(setup, test::OnDevice::current());
         for (const Tensor& x : {problem.forward.q, problem.forward.k, problem.forward.value, problem.backward.dout})
             std::fill_n(x.as<float>() + 33 * 2 * 16, 70 * 2 * 16, static_cast<float>(replacement));
         attention_forward(problem.forward);
@@ -283,17 +276,33 @@ TEST(AttentionRows, ASequenceDoesNotSeeAnother) {
     }
 }
 
+TEST(AttentionRows, ASequenceDoesNotSeeAnother) { on_each_device(expect_sequences_apart); }
+
 TEST(AttentionRows, AQueryWithoutAVisibleKeyYieldsZero) {
     AttentionSetup setup = small_everything("nothing to see");
     setup.positions = Positions::far_queries;
     setup.window = 3;
-    AttentionProblem<float> problem(setup);
-    attention_forward(problem.forward);
-    attention_backward(problem.backward);
-    for (const Tensor& x : {problem.forward.out, problem.backward.dq, problem.backward.dk, problem.backward.dvalue})
-        for (const double value : elements(x)) EXPECT_EQ(value, 0.0);
-    for (const double value : elements(problem.forward.log_sum_exp))
-        EXPECT_EQ(value, -std::numeric_limits<double>::infinity());
+    on_each_device([&] {
+        AttentionProblem<float> problem(setup, test::OnDevice::current());
+        attention_forward(problem.forward);
+        attention_backward(problem.backward);
+        for (const Tensor& x : {problem.forward.out, problem.backward.dq, problem.backward.dk, problem.backward.dvalue})
+            for (const double value : elements(x)) EXPECT_EQ(value, 0.0);
+        for (const double value : elements(problem.forward.log_sum_exp))
+            EXPECT_EQ(value, -std::numeric_limits<double>::infinity());
+    });
+}
+
+TEST(AttentionRows, OfNoSequencesChangeNoGradient) {
+    AttentionSetup setup = small_everything("nothing");
+    setup.k_lengths = {0, 0};
+    on_each_device([&] {
+        AttentionProblem<float> problem(setup, test::OnDevice::current());
+        const std::vector<double> before = elements(problem.backward.dterms.key_table);
+        attention_forward(problem.forward);
+        attention_backward(problem.backward);
+        EXPECT_EQ(elements(problem.backward.dterms.key_table), before);
+    });
 }
 
 // Scores from 0 to -86, as biases that grow with the distance make them: every step of them once.
@@ -365,6 +374,10 @@ TEST(AttentionContract, BrokenArgumentsAreNamed) {
     EXPECT_NE(message([](Problem& p) { p.forward.dropout.probability = 1.0F; }).find("leaves nothing"),
               std::string::npos);
     EXPECT_NE(message([](Problem& p) { p.forward.arena = nullptr; }).find("arena"), std::string::npos);
+    EXPECT_NE(message([](Problem& p) {
+                  p.forward.k_rows.offsets.device = Device::simt;
+              }).find("key offsets: on simt, should be on cpu"),
+              std::string::npos);
 }
 
 }  // namespace
