@@ -6,8 +6,9 @@
 // shapes   logits: [rows, V] in; overwritten by dx when `gradient` is set   bias, dbias: [V]   targets: int32 [rows]
 //          loss: float64 [rows], nats   correct: int32 [rows], 1 where the target has the largest logit (the first of equals counts)
 // scale    1 / (masked tokens of the whole step): a mean over micro-batches of different size would be wrong
-// order    each row is one thread's; dbias by column sums in fixed blocks
-// errors   a target outside [0, V) throws std::out_of_range. Non-finite logits give a non-finite loss: nothing is repaired here
+// order    each row is one thread's, on a GPU one block's; dbias by column sums in fixed blocks
+// errors   a target outside [0, V) throws std::out_of_range, on a GPU from the next wait for the device.
+//          Non-finite logits give a non-finite loss: nothing is repaired here
 // cost     reads the logits twice, writes them once
 
 #include "kernels/tensor.h"

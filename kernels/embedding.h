@@ -6,8 +6,9 @@
 //
 // shapes   table, dtable: [entries, H]   ids: int32 [rows]   w: float64 [rows], 1 when absent   y, dy: [rows, H]
 // order    the backward sorts the rows by id (a stable counting sort) and sums each entry's rows in row order: no atomics,
-//          the same bits for any thread count
-// errors   an id outside [0, entries) throws std::out_of_range naming the row and the id, before anything is written
+//          the same bits for any thread count. On a GPU in sums of up to 32 rows that are added up in order: the same bits on every run
+// errors   an id outside [0, entries) throws std::out_of_range naming the row and the id, before anything is written; on a GPU its row is
+//          skipped, and the next wait for the device throws
 // cost     reads and writes rows * H elements
 
 #include "kernels/memory.h"

@@ -140,6 +140,21 @@ TEST(Embedding, OnAGpuTheRowsOfAnEntryAreSummedInTheirOrder) {
     on_each_gpu([&] { EXPECT_TRUE(identical("dtable", gradient(), expected)); });
 }
 
+TEST(Embedding, OnAGpuManyRowsOfASkippedEntryAreWrittenNowhere) {
+    on_each_gpu([] {
+        Arena arena(OnDevice::current());
+        Owned whole = normals({3, 4}, DType::float32, 1), ids({200}, DType::int32);  // the table and a row behind it
+        for (std::int64_t r = 0; r < 200; ++r) ids.set(r, static_cast<double>(r % 2));
+        const Owned dy = filled({200, 4}, DType::float32, 1.0), before = whole;
+        const Owned other({2, 4}, DType::float32);
+        embedding_backward({dy, ids, {}, other, -1, &arena});  // leaves sums in the arena that are nobody's now
+        embedding_backward({dy, ids, {}, whole.tensor().slice(0, 0, 2), 1, &arena});
+        wait_for(OnDevice::current());
+        for (std::int64_t c = 0; c < 4; ++c) EXPECT_NEAR(whole.get(0, c), before.get(0, c) + 100.0, 1e-4);
+        for (std::int64_t i = 4; i < 12; ++i) EXPECT_EQ(whole.get(i), before.get(i)) << i;
+    });
+}
+
 TEST(Embedding, OnAGpuAnIdOutsideTheTableIsReportedAndItsRowSkipped) {
     on_each_gpu([] {
         for (const std::int32_t bad : {-1, 10, 1000000000, -2147483647}) {
