@@ -17,7 +17,8 @@ Device device_named(const std::string& name, DType arithmetic) {
     const bool fits = arithmetic != DType::float64;
     if (name == "auto") return fits && is_available(Device::cuda) ? Device::cuda : Device::cpu;
     const Device device = name == "cuda" ? Device::cuda : Device::simt;
-    if (!fits) throw ConfigurationError("float64 is for tests on the processor; take device cpu");
+    if (!fits)
+        throw ConfigurationError(fmt::format("device {}: float64 is for tests on the processor; take cpu", name));
     const std::string reason = why_unavailable(device);
     if (!reason.empty()) throw ConfigurationError(fmt::format("device {}: {}; or take cpu or auto", name, reason));
     return device;

@@ -220,7 +220,7 @@ std::vector<Case> combination_cases() {
          {"train.early_stop 3", "train.evaluate_every is 0"}},
         {"DoubleOnAGpu",
          data + "run: {device: simt, precision: float64}\n",
-         {"run.device: float64 is for tests on the processor"}},
+         {"run.device simt: float64 is for tests on the processor"}},
         {"NameWithSlash", data + "run: {name: a/b}\n", {"run.name: \"a/b\" cannot name a folder"}},
         {"BatchOfTooManyTokens",
          "data: {train: [a], valid: [b], sequence_length: 1048576}\nmodel: {position: none}\ntrain: {batch_size: "
@@ -355,7 +355,7 @@ TEST(Configuration, ADeviceThatIsNotThereIsRefusedWithTheReason) {
         read(data + "run: {device: cuda}\n");
         FAIL() << "a GPU that is not there was taken";
     } catch (const std::exception& error) {
-        EXPECT_NE(std::string(error.what()).find("run.device: device cuda: " + why_unavailable(Device::cuda)),
+        EXPECT_NE(std::string(error.what()).find("run.device cuda: " + why_unavailable(Device::cuda)),
                   std::string::npos)
             << error.what();
     }

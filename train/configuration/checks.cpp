@@ -46,7 +46,7 @@ void complete_run(const Check& check, const std::string& stem) {
     try {
         run.device = name_of(device_named(run.device, dtype_of_precision(run.precision)));
     } catch (const ConfigurationError& error) {
-        check.tell({"run.device", "run.precision"}, fmt::format("run.device: {}", error.what()));
+        check.tell({"run.device", "run.precision"}, fmt::format("run.{}", error.what()));
     }
 }
 
