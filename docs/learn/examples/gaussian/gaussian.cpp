@@ -24,7 +24,7 @@ public:
 
     void relate(Tape& tape, const LayerContext&, const ModelInput& input, AttentionScore& score) const override {
         const std::int64_t reach = input.longest - 1;
-        const Tensor squares = tape.allocate({2 * reach + 1, 1}, score.dtype);
+        const Tensor squares = tape.host_tensor({2 * reach + 1, 1}, score.dtype);
         for (std::int64_t distance = -reach; distance <= reach; ++distance) {
             const double value = -static_cast<double>(distance * distance) / static_cast<double>(length_);
             if (score.dtype == DType::float64) squares.as<double>()[distance + reach] = value;
