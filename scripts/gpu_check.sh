@@ -96,7 +96,7 @@ fi
 cat >"$scratch/run.yaml" <<'YAML'
 data: {synthetic: {megabytes: 1}, tokenizer: {type: bytes}, sequence_length: 64}
 model: {layers: 2, hidden: 64, heads: 2, feed_forward: 128, max_length: 64}
-train: {batch_size: 4, evaluate_every: 0, checkpoint_every: 0, log_every: 1}
+train: {batch_size: 4, evaluate_every: 0, evaluate_samples: 8, checkpoint_every: 0, log_every: 1}
 YAML
 same_losses() { # encoding
     local on place=$1
