@@ -1,6 +1,7 @@
 #include "kernels/matmul.h"
 
 #include <string>
+#include <utility>
 
 #include "kernels/device.h"
 #include "kernels/isa.h"
@@ -21,11 +22,18 @@ std::string forms(const Matmul& args) {
            form_of("c", args.c, false) + (args.bias ? ", " + form_of("bias", args.bias, false) : "");
 }
 
-void check_rows(const char* name, const Tensor& tensor, DType dtype, Device device) {
+// On a GPU a product of bfloat16 numbers takes and gives them as they are, too.
+void check_dtype(const char* name, DType dtype, const Matmul& args) {
+    const bool on_gpu = args.a.device != Device::cpu, may_be_bfloat16 = on_gpu && args.bfloat16;
+    const DType expected = on_gpu ? DType::float32 : args.a.dtype;
+    LOCUS_CHECK(dtype == expected || (may_be_bfloat16 && dtype == DType::bfloat16), "matmul",
+                std::string(name) + " is " + name_of(dtype) + ", should be " + name_of(expected) +
+                    (may_be_bfloat16 ? " or bfloat16" : ""));
+}
+
+void check_rows(const char* name, const Tensor& tensor, Device device) {
     LOCUS_CHECK(tensor.shape.rank() == 2, "matmul",
                 std::string(name) + " is " + tensor.shape.to_string() + ", should be a matrix");
-    LOCUS_CHECK(tensor.dtype == dtype, "matmul",
-                std::string(name) + " is " + name_of(tensor.dtype) + ", should be " + name_of(dtype));
     LOCUS_CHECK(tensor.device == device, "matmul",
                 std::string(name) + " lies on " + name_of(tensor.device) + ", should lie on " + name_of(device));
     const bool columns_adjoin = tensor.shape[1] <= 1 || tensor.strides[1] == 1;
@@ -36,14 +44,16 @@ void check_rows(const char* name, const Tensor& tensor, DType dtype, Device devi
 }
 
 void check(const Matmul& args) {
-    check_rows("a", args.a, args.a.dtype, args.a.device);
-    check_rows("b", args.b, args.a.dtype, args.a.device);
-    check_rows("c", args.c, args.a.dtype, args.a.device);
+    for (const auto& [name, tensor] : {std::pair{"a", &args.a}, {"b", &args.b}, {"c", &args.c}}) {
+        check_dtype(name, tensor->dtype, args);
+        check_rows(name, *tensor, args.a.device);
+    }
     const std::int64_t m = args.a.shape[args.transpose_a ? 1 : 0], k = args.a.shape[args.transpose_a ? 0 : 1];
     const std::int64_t k_of_b = args.b.shape[args.transpose_b ? 1 : 0], n = args.b.shape[args.transpose_b ? 0 : 1];
     LOCUS_CHECK(k == k_of_b && args.c.shape == (Shape{m, n}), "matmul", "shapes do not fit: " + forms(args));
     if (!args.bias) return;
-    LOCUS_CHECK(args.bias.shape == (Shape{n}) && args.bias.is_contiguous() && args.bias.dtype == args.a.dtype, "matmul",
+    const DType dtype = args.a.device == Device::cpu ? args.a.dtype : DType::float32;
+    LOCUS_CHECK(args.bias.shape == (Shape{n}) && args.bias.is_contiguous() && args.bias.dtype == dtype, "matmul",
                 "bias does not fit: " + forms(args));
 }
 
@@ -73,7 +83,7 @@ const char* multiplier_of(DType dtype) {
 void matmul(const Matmul& arguments) {
     check(arguments);
     if (arguments.a.dtype == DType::float64) return matmul_float64(arguments);
-    LOCUS_CHECK(arguments.a.dtype == DType::float32, "matmul",
+    LOCUS_CHECK(arguments.a.dtype == DType::float32 || arguments.a.device != Device::cpu, "matmul",
                 std::string(name_of(arguments.a.dtype)) +
                     " is not multiplied: use float32, with or without .bfloat16, or float64");
     if (arguments.c.count() == 0) return;

@@ -5,7 +5,9 @@
 //   dtypes   float64: own kernel (matmul_float64.cpp), which is also the one to read: the same loops in the same order that a fast
 //            product needs, without the packing.  float32: own kernel on the tile registers of AMX (matmul_amx.cpp) where the processor has them,
 //            else oneDNN
-//   bfloat16 rounds float32 operands to bfloat16 before they are multiplied; c and bias, products and sums stay float32. Processors with
+//            on a GPU: float32; with .bfloat16 each of a, b and c may also be stored as bfloat16. c is then rounded once, at the end. The bias is
+//            float32, but beside such a c the device may round it first
+//   bfloat16 rounds float32 operands to bfloat16 before they are multiplied; products and sums are float32. Processors with
 //            bfloat16 instructions (AVX-512 BF16, AMX) multiply such numbers 2 to 16 times as fast as float32; others only round
 //   cost     2 M N K flop; (M K + K N + M N) elements of traffic
 //
@@ -21,7 +23,7 @@ struct Matmul {
     bool transpose_b = false;  // b is stored [N, K]: a Linear layer's weight
     Tensor bias = {};          // optional [N]
     bool accumulate = false;   // add to c instead of overwriting it
-    bool bfloat16 = false;     // multiply a and b rounded to bfloat16; float32 tensors only
+    bool bfloat16 = false;     // multiply a and b rounded to bfloat16; not for float64
 };
 void matmul(const Matmul& args);
 

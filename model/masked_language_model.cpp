@@ -194,7 +194,9 @@ Var MaskedLanguageModel::embeddings(Tape& tape, const ModelInput& input, const R
     tape.enter(Phase::layer_norm);
     x = layer_norm(tape, x, {}, tape.parameter(*embedding_gamma_), tape.parameter(*embedding_beta_),
                    settings_.layer_norm_epsilon);
-    return dropout(tape, x, dropout_at(embeddings_site, settings_.hidden_dropout, mode), input.dropout_rows);
+    x = dropout(tape, x, dropout_at(embeddings_site, settings_.hidden_dropout, mode), input.dropout_rows);
+    // Up to here everything is computed once, not for each block: sums of embeddings, and whatever encodings add to them, are not rounded.
+    return convert(tape, x, tape.activation_dtype(x.value().dtype));
 }
 
 Var MaskedLanguageModel::encode(Tape& tape, const ModelInput& input, const RunMode& mode,
@@ -268,7 +270,8 @@ Var MaskedLanguageModel::logits(Tape& tape, Var encoded, const ModelInput& input
     const Var decoded = decode(tape, encoded, renumbered(tape, input, mode), rows, mode);
     const Var transformed = transform(tape, decoded);
     tape.enter(Phase::head_product);
-    return linear(tape, transformed, tape.parameter(*word_), tape.parameter(*decoder_bias_));
+    const Var wide = convert(tape, transformed, arithmetic_of(transformed.value().dtype));
+    return linear(tape, wide, tape.parameter(*word_), tape.parameter(*decoder_bias_));
 }
 
 MaskedLoss MaskedLanguageModel::masked_lm_loss(Tape& tape, const ModelInput& input, const MaskedTargets& targets,

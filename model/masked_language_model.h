@@ -36,7 +36,8 @@ namespace locus {
 class MaskedLanguageModel {
 public:
     /// Declares and allocates the parameters, all zero. `arithmetic` float32 or float64; bfloat16 keeps everything in float32 but
-    /// rounds the operands of the matrix products (architecture.md). Throws ModelError when the settings contradict each other.
+    /// rounds the operands of the matrix products (architecture.md), and on a GPU stores the activations from the first block to the logits, and their
+    /// gradients, as bfloat16. Throws ModelError when the settings contradict each other.
     MaskedLanguageModel(const ModelSettings& settings, DType arithmetic);
 
     const ModelSettings& settings() const { return settings_; }
@@ -61,11 +62,11 @@ public:
     using HiddenStateVisitor = std::function<void(std::int64_t layer, const Tensor& hidden)>;
 
     /// What the mask decoder starts from, [rows, hidden]: the output of the last layer, with an enhanced decoder that of the last but one (the
-    /// last is then computed for `visit` alone). Throws ModelError for a sequence longer than an encoding takes, std::out_of_range
+    /// last is then computed for `visit` alone). Stored as bfloat16 where activations are. Throws ModelError for a sequence longer than an encoding takes, std::out_of_range
     /// for an id that is not in the vocabulary.
     Var encode(Tape& tape, const ModelInput& input, const RunMode& mode, const HiddenStateVisitor& visit = {}) const;
 
-    /// Logits of selected rows: [selected, vocab]. `encoded` of encode() for the same input; `rows` int32, strictly increasing; absent: all.
+    /// Logits of selected rows: [selected, vocab], never bfloat16. `encoded` of encode() for the same input; `rows` int32, strictly increasing; absent: all.
     Var logits(Tape& tape, Var encoded, const ModelInput& input, Tensor rows, const RunMode& mode = {}) const;
 
     /// Loss of the masked rows; scale as in masked_cross_entropy(). With a recording tape, tape.backward() then fills the gradients.

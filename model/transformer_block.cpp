@@ -152,7 +152,7 @@ Var TransformerBlock::attend(Tape& tape, const Projections& projections, const B
                              const ModelInput& input, std::int64_t pass, const RunMode& mode) const {
     const std::int64_t heads = settings_.heads, head_dim = settings_.hidden / heads;
     AttentionScore score;
-    score.dtype = projections.q.source.value().dtype;
+    score.dtype = arithmetic_of(projections.q.source.value().dtype);
     score.scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
     const LayerContext place = {.number = number_,
                                 .query_weight = &query_weight_,

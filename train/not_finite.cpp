@@ -16,12 +16,18 @@ bool all_finite_of(const T* values, std::int64_t count) {
     return std::all_of(values, values + count, [](T value) { return std::isfinite(value); });
 }
 
+// An exponent of ones is an infinity or a NaN.
+bool all_finite_of(const bfloat16_t* values, std::int64_t count) {
+    return std::all_of(values, values + count, [](bfloat16_t value) { return (value.bits & 0x7F80U) != 0x7F80U; });
+}
+
 }  // namespace
 
 bool all_finite(const Tensor& tensor) {
     const HostCopy copy(tensor);
     const Tensor& here = copy.tensor();
     if (tensor.dtype == DType::float64) return all_finite_of(here.as<double>(), here.count());
+    if (tensor.dtype == DType::bfloat16) return all_finite_of(here.as<bfloat16_t>(), here.count());
     return all_finite_of(here.as<float>(), here.count());
 }
 

@@ -32,8 +32,9 @@ DType dtype_of_precision(const std::string& precision) {
     return precision == "bfloat16" ? DType::bfloat16 : DType::float32;
 }
 
-std::string describe_precision(const std::string& precision) {
-    if (precision != "bfloat16") return precision;
+std::string describe_precision(const RunSettings& run) {
+    if (run.precision != "bfloat16") return run.precision;
+    if (device_of(run) != Device::cpu) return "float32 with bfloat16 products and activations";
     const bool native = bfloat16_operand() == DType::bfloat16;
     return native ? "float32 with bfloat16 products"
                   : "float32 with operands rounded to bfloat16 (this processor has no instructions for them: float32 "

@@ -116,8 +116,7 @@ void report_start(const Settings& settings, const PreparedData& data, const Mask
     log_line(fmt::format("processor: {}, {}, {} threads", processor_name(), name_of(isa()), omp_get_max_threads()));
     if (model.device() != Device::cpu) log_line("device: " + description_of(model.device()));
     log_line(fmt::format("kernels: matrix products by {}, all else own kernels for {}; {}",
-                         multiplier_of(model.parameters().dtype()), name_of(isa()),
-                         describe_precision(settings.run.precision)));
+                         multiplier_of(model.parameters().dtype()), name_of(isa()), describe_precision(settings.run)));
     log_line(
         fmt::format("model: {}, {} layers, hidden {}, vocabulary {}: {} parameters; {:.1f} MFLOP per token of training",
                     shape.architecture, shape.layers, shape.hidden, shape.vocab_size,

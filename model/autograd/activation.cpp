@@ -25,7 +25,7 @@ Var tanh(Tape& tape, Var x) {
 
 Var gelu(Tape& tape, Var x) {
     const Tensor value = tape.allocate(x.shape(), x.value().dtype);
-    const Var no_bias = zeros(tape, x.value().slice(0, 0, 1).reshape({x.shape()[1]}));
+    const Var no_bias = zeros(tape, Tensor(nullptr, {x.shape()[1]}, arithmetic_of(x.value().dtype)));
     gelu_forward({.x = x.value(), .bias = no_bias.value(), .y = value});
     const Var y = tape.variable(value);
     tape.record({.forward = moves(x, y), .backward = moves(y, x, x)}, [&tape, x, no_bias, y] {

@@ -162,7 +162,7 @@ Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::
     const std::int64_t rows = q.source.shape()[0];
     const DType dtype = q.source.value().dtype;
     const Tensor out = tape.allocate({rows, heads * head_dim}, dtype);
-    const Tensor log_sum_exp = tape.allocate({rows, heads}, dtype);
+    const Tensor log_sum_exp = tape.allocate({rows, heads}, arithmetic_of(dtype));
     AttentionForward forward = {.q = q.as_heads(heads, head_dim),
                                 .k = k.as_heads(heads, head_dim),
                                 .value = value.as_heads(heads, head_dim),

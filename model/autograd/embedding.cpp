@@ -25,7 +25,8 @@ Var embedding(Tape& tape, std::initializer_list<EmbeddingTerm> terms, Var onto) 
     constexpr std::size_t max_terms = 4;
     LOCUS_CHECK(terms.size() >= 1 && terms.size() <= max_terms, "embedding", "takes 1 to 4 tables");
     const EmbeddingTerm& first = *terms.begin();
-    const Tensor value = tape.allocate({first.ids.count(), first.table.shape()[1]}, first.table.value().dtype);
+    const Tensor value = tape.allocate({first.ids.count(), first.table.shape()[1]},
+                                       onto ? onto.value().dtype : first.table.value().dtype);
     if (onto) copy(onto.value(), value);
     bool accumulate = static_cast<bool>(onto);
     std::array<EmbeddingTerm, max_terms> kept = {};

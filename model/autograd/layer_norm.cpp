@@ -14,7 +14,8 @@ Var normalised(Tape& tape, Var x, Var residual, Var gamma, Var beta, double epsi
     const Shape shape = x.shape();
     const DType dtype = x.value().dtype;
     const Tensor value = tape.allocate(shape, dtype);
-    const Tensor mean = tape.allocate({shape[0]}, dtype), rstd = tape.allocate({shape[0]}, dtype);
+    const Tensor mean = tape.allocate({shape[0]}, arithmetic_of(dtype)),
+                 rstd = tape.allocate({shape[0]}, arithmetic_of(dtype));
     layer_norm_forward({.x = x.value(),
                         .residual = residual ? residual.value() : Tensor(),
                         .gamma = gamma.value(),

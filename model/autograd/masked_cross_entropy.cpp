@@ -1,6 +1,7 @@
 // logits = x W^T + bias,  loss = cross-entropy against the targets.   kernels/cross_entropy.h
 //   dlogits = scale (softmax(logits) - onehot),  dx = dlogits W,  dW += dlogits^T x,  dbias += sum_rows(dlogits)
 // The logits [rows, vocabulary] are the largest tensor of a step: the gradient takes their place at once, during the forward pass.
+// Where x is bfloat16 they are float32 all the same: a large logit has no digits to spare.
 #include "kernels/cross_entropy.h"
 #include "kernels/matmul.h"
 #include "model/autograd/operation_cost.h"
@@ -11,7 +12,7 @@ namespace locus {
 
 MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor targets, double scale) {
     const std::int64_t rows = x.shape()[0];
-    const Tensor logits = tape.allocate({rows, weight.shape()[0]}, x.value().dtype);
+    const Tensor logits = tape.allocate({rows, weight.shape()[0]}, arithmetic_of(x.value().dtype));
     matmul(
         {.a = x.value(), .b = weight.value(), .c = logits, .transpose_b = true, .bfloat16 = tape.bfloat16_products()});
     // When this runs, the logits have become their gradient.

@@ -22,7 +22,7 @@ struct EmbeddingTerm {
     int skip_entry = -1;  // this entry gets no gradient (padding_idx)
 };
 
-/// sum_n weights_n * table_n[ids_n] (+ onto): [rows, H].
+/// sum_n weights_n * table_n[ids_n] (+ onto): [rows, H], stored as `onto` is, or else as the tables.
 Var embedding(Tape& tape, std::initializer_list<EmbeddingTerm> terms, Var onto = {});
 
 /// x W^T + bias: [rows, in] -> [rows, out]; weight [out, in], bias [out] optional.
@@ -51,6 +51,9 @@ Var concatenate(Tape& tape, std::initializer_list<Var> parts);
 
 /// Matrices side by side: [rows, A], [rows, B] -> [rows, A + B].
 Var concatenate_columns(Tape& tape, Var a, Var b);
+
+/// x stored as `dtype`: [rows, C]. From float32 to bfloat16 and back, on a GPU. Returns x itself when it is stored so already.
+Var convert(Tape& tape, Var x, DType dtype);
 
 /// A constant of zeros shaped like `like`.
 Var zeros(Tape& tape, const Tensor& like);
@@ -162,7 +165,7 @@ struct ChannelTerm {
 
 /// AttentionTerms with variables.
 struct AttentionScore {
-    DType dtype = DType::float32;  // of everything that takes part
+    DType dtype = DType::float32;  // of all terms here
     double scale = 1.0;
     RelativeTerm key_table, query_table, value_table;
     Var content_bias, position_bias;                    // [heads, head_dim]

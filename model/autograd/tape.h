@@ -13,6 +13,10 @@
 // Memory: what an operation allocates belongs to its node, and goes back to the arena when backward() has passed it.
 // No operator new after the first step: nodes and closures live in the arena too.
 //
+// Precision: with bfloat16_products() a GPU stores what flows from token to token, and its gradients, as bfloat16 (activation_dtype()). Everything beside
+// it, parameters, their gradients, statistics, tables of numbers by position or distance, is float32, and so is arithmetic. An operation's output has the
+// dtype of its input; what is no activation it allocates as arithmetic_of() that dtype. The processor stores float32 as ever.
+//
 // Devices: an arena on a GPU makes a tape on a GPU: the values of variables lie there. What the processor writes itself (token ids, positions, tables
 // of numbers by distance) lies in host_tensor()s; an operation asks for each with resident() before it gives it to a kernel.
 
@@ -31,6 +35,9 @@
 namespace locus {
 
 class Tape;
+
+/// What numbers of this dtype are computed in, and what stands beside activations that are stored so is stored in: statistics, tables, biases.
+inline DType arithmetic_of(DType storage) { return storage == DType::bfloat16 ? DType::float32 : storage; }
 
 /// A value on the tape and, during backward(), its gradient. A handle: cheap to copy, valid until the tape is cleared.
 class Var {
@@ -102,6 +109,10 @@ public:
 
     /// Whether the operands of matrix products are rounded to bfloat16 (matmul.h).
     bool bfloat16_products() const { return bfloat16_products_; }
+    /// How the activations of a model with such parameters are stored: bfloat16 on a GPU that multiplies bfloat16.
+    DType activation_dtype(DType parameters) const {
+        return bfloat16_products_ && arena_.device() != Device::cpu ? DType::bfloat16 : parameters;
+    }
 
     /// The operations from here on are this part of the step, until another is entered.
     void enter(Phase phase) {

@@ -101,7 +101,7 @@ Var LearnedTable::add_mixtures(Tape& tape, Var table, Var x, Tensor positions, s
 // The trained table and, as a second one, rows that were never trained; each position takes one of them with weight 1.
 Var LearnedTable::add_random_rows(Tape& tape, Var table, Var x, Tensor positions, std::int64_t longest) const {
     const std::int64_t rows = positions.count();
-    const Tensor fresh = random_rows(tape, longest - length_, x.value().dtype);
+    const Tensor fresh = random_rows(tape, longest - length_, arithmetic_of(x.value().dtype));
     const Tensor trained_ids = tape.host_tensor({rows}, DType::int32),
                  fresh_ids = tape.host_tensor({rows}, DType::int32);
     const Tensor is_trained = tape.host_tensor({rows}, DType::float64),

@@ -40,8 +40,9 @@ public:
 
     Var rotate(Tape& tape, Var x, std::int64_t columns, Tensor positions, const ModelInput& input) const override {
         const std::int64_t pairs = options_.channels / 2;
-        const Tensor cosines = tape.host_tensor({input.longest, pairs}, x.value().dtype),
-                     sines = tape.host_tensor({input.longest, pairs}, x.value().dtype);
+        const DType dtype = arithmetic_of(x.value().dtype);
+        const Tensor cosines = tape.host_tensor({input.longest, pairs}, dtype),
+                     sines = tape.host_tensor({input.longest, pairs}, dtype);
         if (cosines.dtype == DType::float64) {
             fill<double>(cosines, sines);
         } else {

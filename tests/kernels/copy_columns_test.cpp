@@ -44,6 +44,30 @@ TEST(CopyColumns, GivesOnAGpuWhatItGivesOnTheProcessor) {
     }
 }
 
+TEST(CopyColumns, ConvertsOnAGpu) {
+    const auto as = [](const Owned& numbers, DType dtype) { return converted(numbers, dtype); };
+    for (const DType to : {DType::float32, DType::bfloat16}) {
+        const DType from = to == DType::float32 ? DType::bfloat16 : DType::float32;
+        const Owned x = as(normals({5, 400}, from, 1), DType::float32),
+                    y = as(normals({5, 330}, to, 2), DType::float32);
+        Owned added = y;
+        copy_columns({.x = x.tensor().slice(1, 7, 307), .y = added.tensor().slice(1, 9, 309), .accumulate = true});
+        on_each_gpu([&] {
+            const Owned x_there = as(x, from);
+            Owned copied = as(y, to), sum = copied;
+            const Tensor columns = x_there.tensor().slice(1, 7, 307);
+            copy_columns({.x = columns, .y = copied.tensor().slice(1, 9, 309)});
+            copy_columns({.x = columns, .y = sum.tensor().slice(1, 9, 309), .accumulate = true});
+            EXPECT_TRUE(identical("added", as(sum, DType::float32), as(as(added, to), DType::float32)));
+            const Owned rounded = as(as(x, to), DType::float32), got = as(copied, DType::float32);
+            for (std::int64_t r = 0; r < 5; ++r) {
+                for (std::int64_t c = 0; c < 300; ++c) ASSERT_EQ(got.get(r, 9 + c), rounded.get(r, 7 + c));
+                for (const std::int64_t c : {0, 8, 309, 329}) EXPECT_EQ(got.get(r, c), y.get(r, c));
+            }
+        });
+    }
+}
+
 TEST(CopyColumns, OfNothingDoesNothing) {
     const auto run = [] {
         for (const Shape& shape : {Shape{0, 4}, Shape{4, 0}}) {

@@ -252,6 +252,44 @@ TEST_P(MatmulOf, Bfloat16OperandsAreMultipliedExactlyAndSummedInFloat32) {
     }
 }
 
+// Every kind of a, b and c, in every form. What is bfloat16 already is not rounded again; c is rounded once, at the end.
+TEST(Matmul, TakesAndGivesBfloat16OnAGpu) {
+    const auto dtype_of = [](int is_bfloat16) { return is_bfloat16 != 0 ? DType::bfloat16 : DType::float32; };
+    for (int bits = 0; bits < 256; ++bits) {
+        const bool accumulate = (bits & 1) != 0, with_bias = (bits & 2) != 0, strided = (bits & 16) != 0;
+        const DType of_a = dtype_of(bits & 32), of_b = dtype_of(bits & 64), of_c = dtype_of(bits & 128);
+        const auto problem = [&] {
+            return Problem({9, 14, 11}, DType::float32, (bits & 4) != 0, (bits & 8) != 0, strided);
+        };
+        Problem exact = problem();
+        exact.a_wide = rounded(exact.a_wide);
+        exact.b_wide = rounded(exact.b_wide);
+        exact.c_wide = converted(exact.c_wide, of_c);
+        const Owned expected = exact.straightforward(accumulate, with_bias);
+        on_each_gpu([&] {
+            Problem there = problem();
+            there.a_wide = converted(there.a_wide, of_a);
+            there.b_wide = converted(there.b_wide, of_b);
+            there.c_wide = converted(there.c_wide, of_c);
+            there.multiply(accumulate, with_bias, true);
+            const double tolerance = of_c == DType::bfloat16 ? 4e-3 : 3e-6;
+            EXPECT_TRUE(close("c", there.part(there.c_wide), expected, 0.0, tolerance)) << bits;
+        });
+    }
+}
+
+TEST(Matmul, ABfloat16TensorOnAGpuIsForABfloat16Product) {
+    on_each_gpu([] {
+        const Owned half({3, 3}, DType::bfloat16), single({3, 3}, DType::float32);
+        EXPECT_THROW(matmul({half, single, single}), std::logic_error);
+        EXPECT_THROW(matmul({single, half, single}), std::logic_error);
+        EXPECT_THROW(matmul({single, single, half}), std::logic_error);
+        const Owned bias({3}, DType::bfloat16), twice({3, 3}, DType::float64);
+        EXPECT_THROW(matmul({.a = half, .b = half, .c = half, .bias = bias, .bfloat16 = true}), std::logic_error);
+        EXPECT_THROW(matmul({.a = twice, .b = twice, .c = twice}), std::logic_error);
+    });
+}
+
 TEST(Matmul, BrokenContractsNameTheShapes) {
     const Owned a = normals({3, 5}, DType::float32, 1), b = normals({4, 6}, DType::float32, 2);
     Owned c({3, 6}, DType::float32);

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "tests/train/tiny_run.h"
 #include "train/checkpoint.h"
+#include "train/not_finite.h"
 #include "train/trainer.h"
 
 namespace locus {
@@ -52,6 +55,30 @@ TEST_P(TrainOn, LossesAreTheProcessors) {
         ASSERT_EQ(got.size(), expected.size());
         ASSERT_FALSE(got.empty());
         for (std::size_t n = 0; n < got.size(); ++n) EXPECT_NEAR(got[n], expected[n], 1e-4) << split << " " << n;
+    }
+}
+
+TEST_P(TrainOn, Bfloat16LearnsLikeFloat32) {
+    ASSERT_EQ(train(settings("cpu"), false), 0);
+    Settings rounded = settings(GetParam());
+    rounded.run.precision = "bfloat16";
+    ASSERT_EQ(train(rounded, false), 0);
+    for (const char* const split : {"train", "valid"}) {
+        const std::vector<double> expected = metrics_column(tiny_.run("cpu"), split, 4),
+                                  got = metrics_column(tiny_.run(GetParam()), split, 4);
+        ASSERT_EQ(got.size(), expected.size());
+        ASSERT_FALSE(got.empty());
+        for (std::size_t n = 0; n < got.size(); ++n) EXPECT_NEAR(got[n], expected[n], 0.05) << split << " " << n;
+    }
+}
+
+TEST(NotFinite, IsSeenInBfloat16) {
+    std::array<bfloat16_t, 2> numbers = {bfloat16_t{0x7F7F}, bfloat16_t{0xFF7F}};  // the largest, and its negative
+    const Tensor tensor(numbers.data(), {2}, DType::bfloat16);
+    EXPECT_TRUE(all_finite(tensor));
+    for (const std::uint16_t bits : {0x7F80, 0xFF80, 0x7FC0}) {
+        numbers[1] = {bits};
+        EXPECT_FALSE(all_finite(tensor)) << bits;
     }
 }
 
