@@ -46,11 +46,18 @@ __device__ inline int mma_column(int e) { return static_cast<int>(threadIdx.x % 
 __device__ inline std::uint32_t pair_of(bfloat16_t first, bfloat16_t second) {
     return first.bits | static_cast<std::uint32_t>(second.bits) << 16U;
 }
+/// Rounded to the nearest.
 __device__ inline std::uint32_t pair_of(float first, float second) {
+#ifdef __CUDACC__
+    std::uint32_t pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+    return pair;
+#else
     bfloat16_t a, b;
     store(&a, first);
     store(&b, second);
     return pair_of(a, b);
+#endif
 }
 /// Two neighbours in memory, the first at an even place.
 __device__ inline std::uint32_t load_pair(const bfloat16_t* from) {

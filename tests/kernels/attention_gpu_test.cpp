@@ -82,9 +82,8 @@ Owned widened(const Tensor& half) {
     return x;
 }
 
-TEST(AttentionOnAGpu, KeepsRowsInBfloat16AndTermsInFloat32) {
-    on_each_gpu([] {
-        const AttentionSetup setup = everything_of_some_length("bfloat16");
+void expect_bfloat16_rows(const AttentionSetup& setup) {
+    on_each_gpu([&] {
         AttentionProblem<float> wide(setup, OnDevice::current()), narrow(setup, OnDevice::current());
         std::deque<Memory> memory;
         for (AttentionProblem<float>* problem : {&wide, &narrow})
@@ -109,6 +108,18 @@ TEST(AttentionOnAGpu, KeepsRowsInBfloat16AndTermsInFloat32) {
                               expected[n].second.second, 0.0, 1e-2));
         }
     });
+}
+
+TEST(AttentionOnAGpu, KeepsRowsInBfloat16AndTermsInFloat32) {
+    expect_bfloat16_rows(everything_of_some_length("bfloat16"));
+}
+
+TEST(AttentionOnAGpu, KeepsRowsInBfloat16OnTensorCores) {
+    AttentionSetup setup = everything_of_some_length("bfloat16 on tensor cores");
+    setup.head_dim = 32;
+    setup.channels = 0;
+    setup.scale = 0.2;
+    expect_bfloat16_rows(setup);
 }
 
 }  // namespace
