@@ -30,5 +30,7 @@ bool is_fusable(const Args& args) {
 }
 
 void attention_fused_forward(const AttentionForward& args);
+/// dq, dk and dvalue, not the gradients of the terms.
+void attention_fused_backward(const AttentionBackward& args);
 
 }  // namespace locus::LOCUS_TARGET

@@ -39,6 +39,11 @@ struct SharedRows {
     __device__ ColumnsOf columns_from(int n) { return {row(n), stride}; }
 };
 
+/// drop(P(i, j)) and dS(i, j)
+struct TileGradients {
+    SharedRows<tile_rows, tile_rows> dropped, ds;
+};
+
 /// All that a tile needs in shared memory. Who needs less asks only for what stands before it.
 template <int head_dim>
 struct AttentionTiles {
@@ -48,8 +53,10 @@ struct AttentionTiles {
     // With tables:
     SharedRows<tile_rows, head_dim> q_plus_v;
     SharedRows<band_rows, head_dim> band;
-    float by_distance[tile_rows]
-                     [strip_distances + 4];  // products of rows with the part of the band that their strip sees
+    union {                                                 // the gradients come when the products are no longer needed
+        float by_distance[tile_rows][strip_distances + 4];  // of rows with the part of the band that their strip sees
+        TileGradients gradients;
+    };
     SharedRows<tile_rows, strip_distances> spread_by_distance;  // of a strip: what each pair has, at its distance
 };
 
@@ -311,14 +318,20 @@ __device__ void drop(const AttentionPairs<T>& pairs, const AttentionTile& at, Sc
 
 // ---- sums by distance ----
 
+/// Fills the warp's strip with zeros.
+template <int head_dim>
+__device__ void clear_spread(AttentionTiles<head_dim>& tiles) {
+    __syncwarp();  // what was there has been read
+    for (int n = static_cast<int>(threadIdx.x) % warp_size; n < strip_rows * strip_distances; n += warp_size)
+        store(tiles.spread_by_distance.row(first_of_strip() + n / strip_distances) + n % strip_distances, 0.0F);
+    __syncwarp();
+}
+
 /// tiles.spread_by_distance[i, i - j + 63] = x(i, j), as the strip sees it; 0 elsewhere.
 template <int head_dim>
 __device__ void spread_queries(AttentionTiles<head_dim>& tiles, const ScoreStrip& x) {
     const int first = first_of_strip();
-    __syncwarp();  // what was there has been read
-    for (int n = static_cast<int>(threadIdx.x) % warp_size; n < strip_rows * strip_distances; n += warp_size)
-        store(tiles.spread_by_distance.row(first + n / strip_distances) + n % strip_distances, 0.0F);
-    __syncwarp();
+    clear_spread(tiles);
     LOCUS_UNROLL
     for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
     for (int e = 0; e < 4; ++e)

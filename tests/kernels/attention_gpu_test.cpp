@@ -82,7 +82,7 @@ Owned widened(const Tensor& half) {
     return x;
 }
 
-void expect_bfloat16_rows(const AttentionSetup& setup) {
+void expect_bfloat16_rows(const AttentionSetup& setup, double tolerance_of_log_sum_exp) {
     on_each_gpu([&] {
         AttentionProblem<float> wide(setup, OnDevice::current()), narrow(setup, OnDevice::current());
         std::deque<Memory> memory;
@@ -98,7 +98,7 @@ void expect_bfloat16_rows(const AttentionSetup& setup) {
             attention_forward(problem->forward);
             attention_backward(problem->backward);
         }
-        expect_same_log_sum_exp(narrow.forward.log_sum_exp, wide.forward.log_sum_exp, 1e-6);
+        expect_same_log_sum_exp(narrow.forward.log_sum_exp, wide.forward.log_sum_exp, tolerance_of_log_sum_exp);
         EXPECT_TRUE(close("out", widened(b.out), wide.forward.out, 0.0, 4e-3));
         const auto got = narrow.differentiable(), expected = wide.differentiable();
         for (std::size_t n = 0; n < got.size(); ++n) {
@@ -111,7 +111,7 @@ void expect_bfloat16_rows(const AttentionSetup& setup) {
 }
 
 TEST(AttentionOnAGpu, KeepsRowsInBfloat16AndTermsInFloat32) {
-    expect_bfloat16_rows(everything_of_some_length("bfloat16"));
+    expect_bfloat16_rows(everything_of_some_length("bfloat16"), 1e-6);
 }
 
 TEST(AttentionOnAGpu, KeepsRowsInBfloat16OnTensorCores) {
@@ -119,7 +119,7 @@ TEST(AttentionOnAGpu, KeepsRowsInBfloat16OnTensorCores) {
     setup.head_dim = 32;
     setup.channels = 0;
     setup.scale = 0.2;
-    expect_bfloat16_rows(setup);
+    expect_bfloat16_rows(setup, 3e-3);  // there the tables are rounded too
 }
 
 }  // namespace
