@@ -41,16 +41,15 @@ template <class T, int head_dim>
 __device__ void add_products_with_value_table(const FusedBackward<T>& b, const AttentionTile& at,
                                               BackwardTiles<head_dim>& tiles, ScoreStrip& dp) {
     const VectorTable& table = b.pairs.value_table;
-    if (at.runs_on) {
-        fill_band(table, at, tiles);
-        return add_products_of_queries<head_dim>(tiles, tiles.dout, dp);
-    }
-    for (int n = 0; n < tile_columns; ++n)
-        for (int e = 0; e < 4; ++e) {
-            const int i = first_of_strip() + mma_row(e), j = 8 * n + mma_column(e);
-            const std::int64_t r = static_cast<std::int64_t>(tiles.q_position[i]) - tiles.k_position[j];
-            dp[n].at[e] += dot(tiles.dout.row(i), nullptr, table.vector(at.head, r), head_dim);
-        }
+    if (!at.runs_on)
+        return add_products_pair_by_pair<head_dim>(
+            at, tiles,
+            [&](int i, int, std::int64_t r) {
+                return dot(tiles.dout.row(i), nullptr, table.vector(at.head, r), head_dim);
+            },
+            dp);
+    fill_band(table, at, tiles);
+    add_products_of_queries<head_dim>(tiles, tiles.dout, dp);
 }
 
 /// From the score to drop(P), and from dP before its dropout to dS.

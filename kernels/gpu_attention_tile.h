@@ -242,16 +242,53 @@ __device__ void add_products_of_keys(AttentionTiles<head_dim>& tiles, ScoreStrip
     }
 }
 
-/// A score of which only the products by content, and by band, are known.
+/// score(i, j) += product_of(i, j, r(i, j)), for positions that do not run on. Through shared memory, so that the loop with the products stays a loop.
+template <int head_dim, class ProductOf>
+__device__ void add_products_pair_by_pair(const AttentionTile& at, AttentionTiles<head_dim>& tiles,
+                                          const ProductOf& product_of, ScoreStrip& score) {
+    const int first = first_of_strip();
+    for (int n = 0; n < 4 * tile_columns; ++n) {
+        const int i = first + mma_row(n % 4), j = n / 4 * 8 + mma_column(n % 4);
+        const bool exists = at.queries.begin + i < at.queries.end && at.keys.begin + j < at.keys.end;
+        const std::int64_t r = static_cast<std::int64_t>(tiles.q_position[i]) - tiles.k_position[j];
+        tiles.by_distance[i][j] = exists ? product_of(i, j, r) : 0.0F;
+    }
+    LOCUS_UNROLL
+    for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
+    for (int e = 0; e < 4; ++e) score[n].at[e] += tiles.by_distance[first + mma_row(e)][8 * n + mma_column(e)];
+}
+
+/// A score of which the products are known.
 template <class T, int head_dim>
 __device__ float finished_score(const AttentionPairs<T>& pairs, const AttentionTile& at,
                                 const AttentionTiles<head_dim>& tiles, int i, int j, float products) {
-    const Pair pair = {at.queries.begin + i, at.keys.begin + j, at.head};
-    if (pair.query >= at.queries.end || pair.key >= at.keys.end) return -INFINITY;
+    if (at.queries.begin + i >= at.queries.end || at.keys.begin + j >= at.keys.end) return -INFINITY;
     const std::int64_t r = static_cast<std::int64_t>(tiles.q_position[i]) - tiles.k_position[j];
     if (!pairs.visible(r)) return -INFINITY;
-    if (at.runs_on) return at.factor * (pairs.scale * products + tiles.bias[i - j + middle_of_band]);
-    return at.factor * (pairs.scale * (products + pairs.position_products(pair, r)) + pairs.bias(at.head, r));
+    const float bias = at.runs_on ? tiles.bias[i - j + middle_of_band] : pairs.bias(at.head, r);
+    return at.factor * (pairs.scale * products + bias);
+}
+
+/// (q_i + v) . K[row_K(r)] + k_j . Q[row_Q(r)], all that depends on the distance.
+template <class T, int head_dim>
+__device__ void add_position_products(const AttentionPairs<T>& pairs, const AttentionTile& at,
+                                      AttentionTiles<head_dim>& tiles, ScoreStrip& score) {
+    if (!pairs.key_table.present() && !pairs.query_table.present()) return;
+    if (!at.runs_on)
+        return add_products_pair_by_pair(
+            at, tiles,
+            [&](int i, int j, std::int64_t r) {
+                return pairs.position_products({at.queries.begin + i, at.keys.begin + j, at.head}, r);
+            },
+            score);
+    if (pairs.key_table.present()) {
+        fill_band(pairs.key_table, at, tiles);
+        add_products_of_queries(tiles, tiles.q_plus_v, score);
+    }
+    if (pairs.query_table.present()) {
+        fill_band(pairs.query_table, at, tiles);
+        add_products_of_keys(tiles, score);
+    }
 }
 
 /// The scores of the warp's strip; minus infinity where there is no pair or it is not visible.
@@ -260,14 +297,7 @@ __device__ void find_scores(const AttentionPairs<T>& pairs, const AttentionTile&
                             ScoreStrip& score) {
     const int first = first_of_strip();
     multiply_strip<head_dim / 16>(score, tiles.q_plus_u.rows_from(first), tiles.k.rows_from(0));
-    if (at.runs_on && pairs.key_table.present()) {
-        fill_band(pairs.key_table, at, tiles);
-        add_products_of_queries(tiles, tiles.q_plus_v, score);
-    }
-    if (at.runs_on && pairs.query_table.present()) {
-        fill_band(pairs.query_table, at, tiles);
-        add_products_of_keys(tiles, score);
-    }
+    add_position_products(pairs, at, tiles, score);
     LOCUS_UNROLL
     for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
     for (int e = 0; e < 4; ++e)
@@ -346,9 +376,10 @@ __device__ void add_rows_pair_by_pair(const VectorTable& table, const AttentionT
                                       AttentionTiles<head_dim>& tiles, const ScoreStrip& x, MmaC (&sum)[head_dim / 8]) {
     const int first = first_of_strip();
     __syncwarp();  // what was there has been read
-    for (int n = 0; n < tile_columns; ++n)
-        for (int e = 0; e < 4; ++e)
-            store(tiles.spread_by_distance.row(first + mma_row(e)) + 8 * n + mma_column(e), x[n].at[e]);
+    LOCUS_UNROLL
+    for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
+    for (int e = 0; e < 4; ++e)
+        store(tiles.spread_by_distance.row(first + mma_row(e)) + 8 * n + mma_column(e), x[n].at[e]);
     __syncwarp();
     for (int j = 0; at.keys.begin + j < at.keys.end; ++j) LOCUS_UNROLL
     for (int e = 0; e < 4; ++e) {
