@@ -1,5 +1,6 @@
 // Attention on a GPU, plainly: for every shape and every term, in float32 arithmetic. A block of threads for each query row and head looks at its keys in
 // tiles of 128: each thread computes the score of one key, then owns some of the output's channels and runs over the tile.
+// What attention_fused.h can do goes there.
 //
 //   bytes    q once, k and value once per query: from the caches, where they fit
 //   flop     as attention.h counts them, none of them on tensor cores
@@ -7,24 +8,11 @@
 
 #include "kernels/attention.h"
 
+#include "kernels/attention_fused.h"
 #include "kernels/gpu_attention_pair.h"
 
 namespace locus::LOCUS_TARGET {
 namespace {
-
-/// One tile's place in the softmax of its query: score - shift becomes the exponent, earlier sums are multiplied with the correction.
-struct Softmax {
-    float maximum = -INFINITY, sum = 0, shift = 0, correction = 1;
-
-    __device__ void see(float largest) {
-        const float before = maximum;
-        maximum = largest > maximum ? largest : maximum;
-        shift = maximum == -INFINITY ? 0.0F : maximum;  // nothing is visible yet
-        correction = expf(before - shift);
-    }
-    __device__ void add(float exponentials) { sum = sum * correction + exponentials; }
-    __device__ float log_sum_exp() const { return sum == 0 ? -INFINITY : maximum + logf(sum); }
-};
 
 /// out = out * correction + sum_j p_j (value_j + V[row_V(r)]) over a tile of keys; a thread owns its channels.
 template <class T>
@@ -80,6 +68,7 @@ void forward(const AttentionForward& args) {
 }  // namespace
 
 void attention_forward(const AttentionForward& args) {
+    if (is_fusable(args)) return attention_fused_forward(args);
     for_storage("attention_forward", args.q.dtype, [&](auto zero) { forward<decltype(zero)>(args); });
 }
 

@@ -88,8 +88,8 @@ struct AttentionForward {
     Dropout dropout = {};           // on P; counter (key row in sequence / 8, q row, sequence * heads + head, step)
     DropoutRows dropout_rows = {};  // of the query rows
     Tensor out, log_sum_exp;        // out
-    // Float32 only: the operands of products by bands and tiles are rounded to bfloat16 where there are tile registers (Isa::amx); softmax, sums
-    // and terms taken pair by pair are not. Elsewhere it changes nothing.
+    // Float32 only: the operands of products by bands and tiles are rounded to bfloat16 where there are tile registers (Isa::amx) or tensor cores
+    // (attention_fused.h); softmax, sums and terms taken pair by pair are not. Elsewhere it changes nothing.
     bool bfloat16 = false;
     Arena* arena = nullptr;  // scratch
 };

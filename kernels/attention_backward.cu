@@ -4,11 +4,14 @@
 //   2. by key      a block for each key row and head: dk, dvalue, db
 //   3. the shares added to the gradients of the terms, in the order of the rows
 //
+// Where attention_fused.h can do the rows' gradients, what remains is 1 without dq, and 3, for those of the terms.
+//
 //   owner    within a block, thread c owns column c of everything: it runs over a tile of pairs that all threads have prepared
 //   memory   scratch: D, and for each head at most 32 shares of the gradients of the terms
 //   flop     scores and dP twice, in 1 and in 2; the rest as attention.h counts it
 
 #include "kernels/attention.h"
+#include "kernels/attention_fused.h"
 #include "kernels/device.h"
 #include "kernels/gpu_attention_pair.h"
 
@@ -153,7 +156,7 @@ __device__ void query_gradients(const Backward<T>& b, std::int64_t query, std::i
             add_channels(b, at, tile, b.dchannels[n].query, b.pairs.channels[n].key);
         __syncthreads();  // and has been read
     }
-    write_row(b.dq.of(query, head), dq, b.pairs.head_dim, b.accumulate);
+    if (b.dq.present()) write_row(b.dq.of(query, head), dq, b.pairs.head_dim, b.accumulate);
 }
 
 template <class T>
@@ -270,17 +273,20 @@ void lay_out(const AttentionBackward& args, Backward<T>& b) {
     });
 }
 
+/// Everything, or only the gradients of the terms.
 template <class T>
-void backward(const AttentionBackward& args) {
+void backward(const AttentionBackward& args, bool of_rows) {
     const char* const op = "attention_backward";
     Backward<T> b(op, args);
     lay_out(args, b);
+    if (!of_rows) b.dq = {};
     const std::int64_t heads = b.pairs.heads;
     const auto row_bytes = static_cast<std::size_t>(b.pairs.head_dim) * sizeof(float);
     launch(one_block_each(op, b.groups * heads, tile_pairs, row_bytes), attention_query_gradients_kernel<T>, b,
            args.q.shape[0]);
-    launch(one_block_each(op, args.k.shape[0] * heads, tile_pairs, 2 * row_bytes), attention_key_gradients_kernel<T>,
-           b);
+    if (of_rows)
+        launch(one_block_each(op, args.k.shape[0] * heads, tile_pairs, 2 * row_bytes),
+               attention_key_gradients_kernel<T>, b);
     for_each_term(args.dterms, b.shares, [&](const Shares& shares, const Tensor& gradient) {
         if (shares.data != nullptr)
             launch(one_thread_each(op, gradient.count()), add_shares_kernel, shares, b.groups, heads,
@@ -288,10 +294,20 @@ void backward(const AttentionBackward& args) {
     });
 }
 
+bool asks_for_terms(const AttentionBackward& args) {
+    bool asks = false;
+    TermShares none;
+    for_each_term(args.dterms, none, [&](const Shares&, const Tensor& gradient) { asks = asks || gradient; });
+    return asks;
+}
+
 }  // namespace
 
 void attention_backward(const AttentionBackward& args) {
-    for_storage("attention_backward", args.q.dtype, [&](auto zero) { backward<decltype(zero)>(args); });
+    const bool fused = is_fusable(args) && begins_at_fours(args.dout);
+    if (fused) attention_fused_backward(args);
+    if (fused && !asks_for_terms(args)) return;
+    for_storage("attention_backward", args.q.dtype, [&](auto zero) { backward<decltype(zero)>(args, !fused); });
 }
 
 }  // namespace locus::LOCUS_TARGET

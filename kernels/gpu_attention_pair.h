@@ -94,6 +94,20 @@ __device__ float dot(const X* x, const float* shift, const Y* y, std::int64_t n)
 
 inline const float* floats_or_null(const Tensor& x) { return x ? x.as<float>() : nullptr; }
 
+/// One tile's place in the softmax of its query: score - shift becomes the exponent, earlier sums are multiplied with the correction.
+struct Softmax {
+    float maximum = -INFINITY, sum = 0, shift = 0, correction = 1;
+
+    __device__ void see(float largest) {
+        const float before = maximum;
+        maximum = largest > maximum ? largest : maximum;
+        shift = maximum == -INFINITY ? 0.0F : maximum;  // nothing is visible yet
+        correction = expf(before - shift);
+    }
+    __device__ void add(float exponentials) { sum = sum * correction + exponentials; }
+    __device__ float log_sum_exp() const { return sum == 0 ? -INFINITY : maximum + logf(sum); }
+};
+
 /// All pairs of a pass.
 template <class T>
 struct AttentionPairs {
@@ -170,30 +184,42 @@ struct AttentionPairs {
     __device__ std::int64_t distance(std::int64_t query, std::int64_t key) const {
         return q_positions == nullptr ? 0 : static_cast<std::int64_t>(q_positions[query]) - k_positions[key];
     }
-    __device__ bool visible(const Pair& at) const {
-        const std::int64_t r = distance(at.query, at.key);
-        return window == 0 || (-window <= r && r <= window);
+    __device__ bool visible(std::int64_t r) const { return window == 0 || (-window <= r && r <= window); }
+
+    /// (q_i + v) . K[row_K(r)] + k_j . Q[row_Q(r)]
+    __device__ float position_products(const Pair& at, std::int64_t r) const {
+        const T *const q_i = q.of(at.query, at.head), *const k_j = k.of(at.key, at.head);
+        float sum = 0;
+        if (key_table.present())
+            sum += dot(q_i, of_head(position_bias, at.head), key_table.vector(at.head, r), head_dim);
+        if (query_table.present()) sum += dot(k_j, nullptr, query_table.vector(at.head, r), head_dim);
+        return sum;
+    }
+    /// sum_n bias_n[h, r]
+    __device__ float bias(std::int64_t head, std::int64_t r) const {
+        float sum = 0;
+        for (const BiasTable& table : biases)
+            if (table.present()) sum += table.at(head, r);
+        return sum;
     }
 
     /// f_s
+    __device__ float factor_of_sequence(std::int64_t sequence) const {
+        return sequence_scale == nullptr ? 1.0F : static_cast<float>(sequence_scale[sequence]);
+    }
     __device__ float factor(const Pair& at) const {
-        return sequence_scale == nullptr ? 1.0F : static_cast<float>(sequence_scale[sequence_of(q_offsets, at.query)]);
+        return sequence_scale == nullptr ? 1.0F : factor_of_sequence(sequence_of(q_offsets, at.query));
     }
 
     /// score(i, j); minus infinity outside the window.
     __device__ float score(const Pair& at) const {
-        if (!visible(at)) return -INFINITY;
         const std::int64_t r = distance(at.query, at.key), head = at.head;
-        const T *const q_i = q.of(at.query, head), *const k_j = k.of(at.key, head);
-        float sum = dot(q_i, of_head(content_bias, head), k_j, head_dim);
+        if (!visible(r)) return -INFINITY;
+        float sum = dot(q.of(at.query, head), of_head(content_bias, head), k.of(at.key, head), head_dim);
         for (const ChannelRows& part : channels)
             if (part.query.present())
                 sum += dot(part.query.of(at.query, head), nullptr, part.key.of(at.key, head), part.query.channels);
-        if (key_table.present()) sum += dot(q_i, of_head(position_bias, head), key_table.vector(head, r), head_dim);
-        if (query_table.present()) sum += dot(k_j, nullptr, query_table.vector(head, r), head_dim);
-        sum *= scale;
-        for (const BiasTable& bias : biases)
-            if (bias.present()) sum += bias.at(head, r);
+        sum = scale * (sum + position_products(at, r)) + bias(head, r);
         return factor(at) * sum;
     }
 

@@ -1,0 +1,168 @@
+#pragma once
+// The product of small matrices by the 32 threads of a warp, on tensor cores: C[16, 8] += A[16, 16] B[16, 8], A and B bfloat16, C float32.
+//
+// Each thread (lane) holds a fragment of each matrix. With g = lane / 4 and t = lane % 4:
+//
+//          A       2t,2t+1  2t+8,2t+9           B         g               C       2t,2t+1
+//               +---------+---------+              +-------------+              +---------+
+//          g    |   a0    |   a2    |      2t,2t+1 |     b0      |         g    |  c0,c1  |
+//               +---------+---------+              +-------------+              +---------+
+//          g+8  |   a1    |   a3    |    2t+8,2t+9 |     b1      |         g+8  |  c2,c3  |
+//               +---------+---------+              +-------------+              +---------+
+//
+// where a0 .. a3, b0, b1 are two bfloat16 each, the earlier in the lower half. Two neighbouring C are thus an A, lane by lane: what makes
+// softmax(Q K^T) V possible without a detour over memory.
+//
+//   flop     4096 for one instruction of a warp
+//   source   PTX ISA, "Matrix fragments for mma.m16n8k16 with floating point type"
+
+#include "kernels/gpu.h"
+
+// Before loops over fragments: they are in registers, which have no addresses, so the compiler must know each index.
+#ifdef __CUDACC__
+#define LOCUS_UNROLL _Pragma("unroll")
+#else
+#define LOCUS_UNROLL
+#endif
+
+namespace locus::LOCUS_TARGET {
+
+struct MmaA {
+    std::uint32_t pairs[4];
+};
+struct MmaB {
+    std::uint32_t pairs[2];
+};
+struct MmaC {
+    float at[4] = {0, 0, 0, 0};
+};
+
+/// Where at[e] of the running thread's MmaC stands.
+__device__ inline int mma_row(int e) { return static_cast<int>(threadIdx.x % warp_size) / 4 + e / 2 * 8; }
+__device__ inline int mma_column(int e) { return static_cast<int>(threadIdx.x % 4) * 2 + e % 2; }
+
+// ---- two bfloat16 in a word ----
+
+__device__ inline std::uint32_t pair_of(bfloat16_t first, bfloat16_t second) {
+    return first.bits | static_cast<std::uint32_t>(second.bits) << 16U;
+}
+/// Rounded to the nearest.
+__device__ inline std::uint32_t pair_of(float first, float second) {
+#ifdef __CUDACC__
+    std::uint32_t pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+    return pair;
+#else
+    bfloat16_t a, b;
+    store(&a, first);
+    store(&b, second);
+    return pair_of(a, b);
+#endif
+}
+/// Two neighbours in memory, the first at an even place.
+__device__ inline std::uint32_t load_pair(const bfloat16_t* from) {
+    struct alignas(4) Pair {
+        bfloat16_t first, second;
+    };
+    const Pair pair = *reinterpret_cast<const Pair*>(from);
+    return pair_of(pair.first, pair.second);
+}
+
+// ---- fragments of matrices in memory, whose rows are `stride` apart ----
+
+/// A[i, k] = x[i, k]
+__device__ inline MmaA mma_a(const bfloat16_t* x, int stride) {
+    const bfloat16_t* const from = x + mma_row(0) * stride + mma_column(0);
+    return {load_pair(from), load_pair(from + 8 * stride), load_pair(from + 8), load_pair(from + 8 * stride + 8)};
+}
+/// A[i, k] = x[k, i]
+__device__ inline MmaA mma_a_transposed(const bfloat16_t* x, int stride) {
+    const bfloat16_t* const from = x + mma_column(0) * stride + mma_row(0);
+    const auto pair = [&](int k, int i) { return pair_of(from[k * stride + i], from[(k + 1) * stride + i]); };
+    return {pair(0, 0), pair(0, 8), pair(8, 0), pair(8, 8)};
+}
+/// B[k, n] = x[n, k]: for products of rows with rows.
+__device__ inline MmaB mma_b_of_rows(const bfloat16_t* x, int stride) {
+    const bfloat16_t* const from = x + mma_row(0) * stride + mma_column(0);
+    return {load_pair(from), load_pair(from + 8)};
+}
+/// B[k, n] = x[k, n]: for sums of rows.
+__device__ inline MmaB mma_b(const bfloat16_t* x, int stride) {
+    const bfloat16_t* const from = x + mma_column(0) * stride + mma_row(0);
+    return {pair_of(from[0], from[stride]), pair_of(from[8 * stride], from[9 * stride])};
+}
+/// The A whose left and right halves are these C, rounded.
+__device__ inline MmaA mma_a(const MmaC& left, const MmaC& right) {
+    return {pair_of(left.at[0], left.at[1]), pair_of(left.at[2], left.at[3]), pair_of(right.at[0], right.at[1]),
+            pair_of(right.at[2], right.at[3])};
+}
+
+// ---- the product ----
+
+#ifdef __CUDACC__
+/// c += a b. All threads of the warp have to come.
+__device__ inline void multiply_add(MmaC& c, const MmaA& a, const MmaB& b) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, "
+        "%2, %3};"
+        : "+f"(c.at[0]), "+f"(c.at[1]), "+f"(c.at[2]), "+f"(c.at[3])
+        : "r"(a.pairs[0]), "r"(a.pairs[1]), "r"(a.pairs[2]), "r"(a.pairs[3]), "r"(b.pairs[0]), "r"(b.pairs[1]));
+}
+#else
+/// The same, number by number: each thread shows its fragments to the others of its warp.
+inline void multiply_add(MmaC& c, const MmaA& a, const MmaB& b) {
+    struct Operands {
+        float a[16][16], b[8][16];  // b transposed
+    };
+    static Operands of_warp[warp_size];
+    Operands& all = of_warp[threadIdx.x / warp_size];
+    const auto show = [](float* to, std::uint32_t pair) {
+        const bfloat16_t both[] = {{static_cast<std::uint16_t>(pair)}, {static_cast<std::uint16_t>(pair >> 16U)}};
+        to[0] = load(&both[0]), to[1] = load(&both[1]);
+    };
+    const int g = mma_row(0), k = mma_column(0);
+    for (int n = 0; n < 4; ++n) show(&all.a[g + n % 2 * 8][k + n / 2 * 8], a.pairs[n]);
+    for (int n = 0; n < 2; ++n) show(&all.b[g][k + n * 8], b.pairs[n]);
+    __syncwarp();  // all have shown
+    for (int e = 0; e < 4; ++e)
+        for (int n = 0; n < 16; ++n) c.at[e] += all.a[mma_row(e)][n] * all.b[mma_column(e)][n];
+    __syncwarp();  // and seen
+}
+#endif
+
+/// A strip of 16 rows: c[16, 8 n_tiles] += A[16, 16 steps] B. `a` gives the fragment of a step, `b` that of a step and a tile of eight columns.
+template <int steps, int n_tiles, class A, class B>
+__device__ void multiply_strip(MmaC (&c)[n_tiles], const A& a, const B& b) {
+    LOCUS_UNROLL
+    for (int step = 0; step < steps; ++step) {
+        const MmaA fragment = a(step);
+        LOCUS_UNROLL
+        for (int n = 0; n < n_tiles; ++n) multiply_add(c[n], fragment, b(step, n));
+    }
+}
+
+// Operands for multiply_strip.
+
+/// Rows of a matrix in memory as A, or as a B whose columns they are.
+struct RowsOf {
+    const bfloat16_t* x;
+    int stride;
+
+    __device__ MmaA operator()(int step) const { return mma_a(x + 16 * step, stride); }
+    __device__ MmaB operator()(int step, int n) const { return mma_b_of_rows(x + 8 * n * stride + 16 * step, stride); }
+};
+/// Columns of a matrix in memory as the rows of A, or the matrix as it is as B.
+struct ColumnsOf {
+    const bfloat16_t* x;
+    int stride;
+
+    __device__ MmaA operator()(int step) const { return mma_a_transposed(x + 16 * step * stride, stride); }
+    __device__ MmaB operator()(int step, int n) const { return mma_b(x + 16 * step * stride + 8 * n, stride); }
+};
+/// A strip that a product has left in registers as A.
+struct StripOf {
+    const MmaC* c;
+
+    __device__ MmaA operator()(int step) const { return mma_a(c[2 * step], c[2 * step + 1]); }
+};
+
+}  // namespace locus::LOCUS_TARGET
