@@ -90,9 +90,9 @@ void expect_same_on_each_gpu(const ModelSettings& given) {
 
 // Beside float32 on the processor. A few channels with large weights would turn the last of bfloat16's three digits into the first of a gradient: so there
 // are more channels here, and smaller weights. Most gradients are then within a hundredth of their parameter's largest.
-void expect_bfloat16_is_close_on_each_gpu(const ModelSettings& given) {
+void expect_bfloat16_is_close_on_each_gpu(const ModelSettings& given, std::int64_t hidden = 12) {
     ModelSettings settings = with_dropout(given);
-    settings.hidden = 12;
+    settings.hidden = hidden;
     settings.feed_forward = 10;
     constexpr double deviation = 0.1;
     const Trained expected = train_on(Device::cpu, settings, DType::float32, deviation);
@@ -148,6 +148,14 @@ TEST(ModelOnAGpu, TrainsDebertaWithBfloat16) {
             settings.convolution.activation = activation;
             expect_bfloat16_is_close_on_each_gpu(settings);
         }
+    }
+}
+
+// Two heads of 32: attention on tensor cores (kernels/attention_fused.cu), with tables of its queries and keys or with neither.
+TEST(ModelOnAGpu, TrainsOnTensorCoresAsWithFloat32) {
+    for (const char* const encoding : {"disentangled", "shaw", "t5_bias", "absolute"}) {
+        SCOPED_TRACE(encoding);
+        expect_bfloat16_is_close_on_each_gpu(small_settings(encoding), 64);
     }
 }
 
