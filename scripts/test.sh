@@ -134,7 +134,7 @@ fi
 
 say "all tests"
 ctest --test-dir build/release --parallel "$(nproc)" --output-on-failure --no-tests=error --progress >"$scratch/ctest" 2>&1 </dev/null || {
-    grep -v '^ *[0-9]*/[0-9]* Test' "$scratch/ctest" | tail -n 100
+    grep -vE '^ *([0-9]+/[0-9]+ Test|Start )' "$scratch/ctest" | tail -n 100
     fail "tests failed"
 }
 grep -E 'tests passed|Total Test time' "$scratch/ctest"

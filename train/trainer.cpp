@@ -66,6 +66,12 @@ fs::path checkpoint_to_resume(const fs::path& folder) {
     return {};
 }
 
+// A run that was killed may have a checkpoint that its links do not know of.
+void restore_links_or_warn(const fs::path& folder, const fs::path& checkpoint, const TrainerState& state) {
+    if (restore_links(folder, checkpoint, state)) return;
+    log_warning(fmt::format("the best checkpoint so far (step {}) is gone", state.best_step));
+}
+
 bool is_finished(const Settings& settings, const fs::path& folder, const TrainerState& state) {
     if (state.validated_step != state.step) return false;
     const std::string reason = stop_reason(settings.train, state);
@@ -184,8 +190,7 @@ TrainerState start_state(const Settings& settings, const PreparedData& data, Mas
 TrainerState resumed_state(const fs::path& folder, const fs::path& checkpoint, MaskedLanguageModel& model,
                            Optimizer& optimizer) {
     TrainerState state = load_checkpoint(checkpoint, model, optimizer);
-    if (!restore_links(folder, checkpoint, state))
-        log_warning(fmt::format("the best checkpoint so far (step {}) is gone", state.best_step));
+    restore_links_or_warn(folder, checkpoint, state);
     log_line(fmt::format("resuming from {}", checkpoint.string()));
     return state;
 }
@@ -238,7 +243,10 @@ int train(const Settings& asked, bool resume) {
         if (!checkpoint.empty()) {
             const TrainerState state = read_trainer_state(checkpoint);
             check_same_configuration(settings, state);
-            if (is_finished(settings, folder, state)) return exit_done;
+            if (is_finished(settings, folder, state)) {
+                restore_links_or_warn(folder, checkpoint, state);
+                return exit_done;
+            }
         }
         return start_or_resume(settings, folder, checkpoint);
     } catch (const Interrupted& interrupted) {

@@ -135,6 +135,22 @@ TEST(Trainer, ResumingWithoutACheckpointStartsAndAFinishedRunIsDone) {
     EXPECT_EQ(read_text(tiny.run("tiny") / "metrics.csv"), metrics);
 }
 
+// Killed after the last checkpoint had appeared, and before the links pointed at it.
+TEST(Trainer, AFinishedRunGetsItsLinksBack) {
+    const TinyRun tiny;
+    Settings settings = tiny.settings();
+    ASSERT_EQ(train(settings, false), 0);
+    const fs::path run = tiny.run("tiny"), latest = fs::canonical(run / "latest"), best = fs::canonical(run / "best");
+    for (const char* const link : {"latest", "best"}) {
+        fs::remove(run / link);
+        fs::create_directory_symlink(step_folder(run, 4).lexically_relative(run), run / link);
+    }
+    ASSERT_NE(fs::canonical(run / "latest"), latest);
+    ASSERT_EQ(train(settings, true), 0);
+    EXPECT_EQ(fs::canonical(run / "latest"), latest);
+    EXPECT_EQ(fs::canonical(run / "best"), best);
+}
+
 TEST(Trainer, AnExistingRunIsRefusedWithTheRemedies) {
     const TinyRun tiny;
     fs::create_directories(tiny.run("tiny"));
