@@ -8,6 +8,7 @@
 #include "docs/learn/examples/bfloat16_parts.h"
 #include "docs/learn/examples/values.h"
 #include "kernels/adamw.h"
+#include "kernels/attention.h"
 #include "kernels/isa.h"
 #include "kernels/layer_norm.h"
 #include "kernels/matmul.h"
@@ -98,6 +99,27 @@ TEST(ByHand, TheFirstStepOfChapter6) {
                .epsilon = 1e-12});
         EXPECT_NEAR(p[0], slope > 0 ? -0.1 : 0.1, 1e-9) << slope;
     }
+}
+
+TEST(ByHand, TheSoftmaxInTwoTilesOfChapter7) {
+    Values q(8), k = {1, 3, 2, 0, 5, 1, 4, 2}, value = {1, 2, 3, 4, 5, 6, 7, 8}, out(8), log_sum_exp(8);
+    q[0] = 1;
+    std::vector<std::int32_t> offsets = {0, 8}, positions = {0, 1, 2, 3, 4, 5, 6, 7};
+    const AttentionRows rows = {Tensor(offsets.data(), {2}, DType::int32), Tensor(positions.data(), {8}, DType::int32)};
+    AttentionTerms terms;
+    terms.scale = 1;
+    Arena arena;
+    attention_forward({.q = view(q, {8, 1, 1}),
+                       .k = view(k, {8, 1, 1}),
+                       .value = view(value, {8, 1, 1}),
+                       .q_rows = rows,
+                       .k_rows = rows,
+                       .terms = terms,
+                       .out = view(out, {8, 1, 1}),
+                       .log_sum_exp = view(log_sum_exp, {8, 1}),
+                       .arena = &arena});
+    EXPECT_NEAR(out[0], 5.1931, 5e-5);
+    EXPECT_NEAR(log_sum_exp[0], 5 + std::log(1.6462), 5e-5);
 }
 
 }  // namespace

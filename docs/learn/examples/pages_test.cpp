@@ -112,7 +112,7 @@ std::string all_sources() {
     for (const char* folder : {"kernels", "data", "model", "train", "tests", "docs/learn"}) {
         for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
             const std::string extension = entry.path().extension();
-            if (extension == ".h" || extension == ".cpp") text += contents(entry.path());
+            if (extension == ".h" || extension == ".cpp" || extension == ".cu") text += contents(entry.path());
         }
     }
     return text;
