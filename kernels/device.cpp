@@ -1,6 +1,8 @@
 #include "kernels/device.h"
 
+#include <bit>
 #include <cstring>
+#include <new>
 
 #include "kernels/gpu_memory.h"
 
@@ -77,6 +79,37 @@ HostCopy::HostCopy(const Tensor& tensor) : tensor_(tensor) {
 
 void wait_for(Device device) {
     if (device != Device::cpu) functions_of(device).wait();
+}
+
+DevicePoint::DevicePoint(Device device)
+    : point_(device == Device::cpu ? nullptr : functions_of(device).make_point(), {device}) {}
+
+void DevicePoint::Release::operator()(void* point) const { functions_of(device).release_point(point); }
+
+void DevicePoint::set() {
+    if (point_ != nullptr) functions_of(point_.get_deleter().device).set_point(point_.get());
+}
+
+void DevicePoint::wait() {
+    if (point_ != nullptr) functions_of(point_.get_deleter().device).wait_for_point(point_.get());
+}
+
+void DeferredCopy::Release::operator()(void* memory) const {
+    device == Device::cpu ? ::operator delete(memory) : functions_of(device).release_pinned(memory);
+}
+
+void DeferredCopy::ask(const Tensor& tensor) {
+    LOCUS_CHECK(tensor.is_contiguous(), "deferred_copy", "the tensor is not contiguous");
+    const Device device = tensor.device;
+    const auto bytes = static_cast<std::size_t>(tensor.bytes());
+    if (bytes > room_ || memory_.get_deleter().device != device) {
+        room_ = std::bit_ceil(bytes);
+        memory_ = {device == Device::cpu ? ::operator new(room_) : functions_of(device).allocate_pinned(room_),
+                   Release{device}};
+    }
+    tensor_ = Tensor(memory_.get(), tensor.shape, tensor.dtype);
+    if (device == Device::cpu) return copy(tensor, tensor_);
+    if (bytes > 0) functions_of(device).copy_out_later(memory_.get(), tensor.data, bytes);
 }
 
 }  // namespace locus

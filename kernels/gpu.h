@@ -28,7 +28,10 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #else
+#include <tuple>
+
 #include "kernels/simt.h"
+#include "kernels/simt_runtime.h"
 #endif
 
 namespace locus::LOCUS_TARGET {
@@ -74,7 +77,8 @@ void launch(const Launch& how, void (*kernel)(Parameters...), const Arguments&..
     kernel<<<how.grid, how.block, how.shared_bytes, static_cast<cudaStream_t>(stream())>>>(arguments...);
     check_launch(how.op, how.grid.x, how.grid.y, how.block.x, how.shared_bytes);
 #else
-    run(how.op, how.grid, how.block, how.shared_bytes, [&] { kernel(arguments...); });
+    run(how.op, how.grid, how.block, how.shared_bytes,
+        [kernel, by_value = std::tuple<Parameters...>(arguments...)] { std::apply(kernel, by_value); });
 #endif
 }
 

@@ -4,10 +4,10 @@
 
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <new>
+#include <vector>
 
-#include "kernels/gpu.h"
+#include "kernels/gpu_runtime.h"
 
 namespace locus::LOCUS_TARGET {
 namespace {
@@ -16,7 +16,21 @@ namespace {
     throw GpuError("the GPU refused: " + what + ": " + cudaGetErrorString(error));
 }
 
-void check(cudaError_t error, const char* what) {
+// Kept until the program ends: CUDA itself may be gone before a static object is.
+struct Scratch {
+    void* address = nullptr;
+    std::size_t bytes = 0;
+    std::vector<void*> outgrown;  // kernels that still use them may be queued or recorded
+};
+
+Scratch& the_scratch() {
+    static auto* const only = new Scratch;
+    return *only;
+}
+
+}  // namespace
+
+void check_runtime(cudaError_t error, const char* what) {
     if (error != cudaSuccess) throw_gpu_error(what, error);
 }
 
@@ -24,7 +38,7 @@ cudaStream_t the_stream() {
 #ifdef __CUDACC__
     static cudaStream_t only = [] {
         cudaStream_t made = nullptr;
-        check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "making a stream");
+        check_runtime(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "making a stream");
         return made;
     }();
     return only;
@@ -32,25 +46,6 @@ cudaStream_t the_stream() {
     return 0;
 #endif
 }
-
-// Kept until the program ends: CUDA itself may be gone before a static object is.
-struct Kept {
-    void* address = nullptr;
-    std::size_t bytes = 0;
-};
-
-void throw_fault(int fault) {
-    constexpr std::array<const char*, 6> messages = {
-        "",
-        "[embedding] an id lies outside of its table",
-        "[cross_entropy] a target lies outside of the vocabulary",
-        "[gather_rows] an index lies outside of the rows, or they do not rise",
-        "[rotary] a position lies outside of the table of angles",
-        "[row_products] a pair names a row that is not there"};
-    throw std::out_of_range(messages.at(static_cast<std::size_t>(fault)));
-}
-
-}  // namespace
 
 #ifdef __CUDACC__
 
@@ -67,8 +62,8 @@ std::string why_unavailable() {
 std::string description() {
     int device = 0;
     cudaDeviceProp properties{};
-    check(cudaGetDevice(&device), "asking for the device");
-    check(cudaGetDeviceProperties(&properties, device), "asking for its properties");
+    check_runtime(cudaGetDevice(&device), "asking for the device");
+    check_runtime(cudaGetDeviceProperties(&properties, device), "asking for its properties");
     std::array<char, 64> rest{};
     std::snprintf(rest.data(), rest.size(), ", %.0f GiB, compute capability %d.%d",
                   static_cast<double>(properties.totalGlobalMem) / (1024.0 * 1024.0 * 1024.0), properties.major,
@@ -90,12 +85,9 @@ void allow_shared_memory(const char* op, const void* kernel, std::size_t bytes) 
 }
 
 void check_launch(const char* op, unsigned grid_x, unsigned grid_y, unsigned threads, std::size_t shared_bytes) {
-    static const bool waits = [] {
-        const char* const wish = std::getenv("LOCUS_GPU_WAIT");
-        return wish != nullptr && std::string(wish) == "1";
-    }();
+    static const bool waits = waits_for_each_kernel();
     cudaError_t error = cudaGetLastError();
-    if (error == cudaSuccess && waits) error = cudaStreamSynchronize(the_stream());
+    if (error == cudaSuccess && waits && !is_recording()) error = cudaStreamSynchronize(the_stream());
     if (error == cudaSuccess) return;
     throw_gpu_error(std::string("[") + op + "] " + std::to_string(grid_x) + " x " + std::to_string(grid_y) +
                         " blocks of " + std::to_string(threads) + " threads with " + std::to_string(shared_bytes) +
@@ -116,61 +108,60 @@ void* allocate(std::size_t bytes) {
     void* address = nullptr;
     const cudaError_t error = cudaMalloc(&address, bytes);
     if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
-    check(error, "memory");
+    check_runtime(error, "memory");
     return address;
 }
 
 void* allocate_shared(std::size_t bytes) {
     void* address = nullptr;
-    check(cudaMallocManaged(&address, bytes), "memory shared with the processor");
+    check_runtime(cudaMallocManaged(&address, bytes), "memory shared with the processor");
     return address;
 }
 
 void release(void* address) { cudaFree(address); }  // in destructors: nobody could handle an error
 
 void zero(void* address, std::size_t bytes) {
-    check(cudaMemsetAsync(address, 0, bytes, the_stream()), "filling with zeros");
+    check_runtime(cudaMemsetAsync(address, 0, bytes, the_stream()), "filling with zeros");
 }
 
-void wait() {
-    int fault = 0;
-    check(cudaMemcpyAsync(&fault, faults(), sizeof(int), cudaMemcpyDeviceToHost, the_stream()), "asking for faults");
-    check(cudaStreamSynchronize(the_stream()), "waiting for the GPU");
-    if (fault == 0) return;
-    zero(faults(), sizeof(int));
-    throw_fault(fault);
-}
-
-void copy_in(void* to, const void* from, std::size_t bytes) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, the_stream()), "a copy to the GPU");
-}
 void copy_out(void* to, const void* from, std::size_t bytes) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, the_stream()), "a copy from the GPU");
+    check_not_recording("a copy to the processor");
+    check_runtime(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, the_stream()), "a copy from the GPU");
     wait();
 }
+void copy_out_later(void* to, const void* from, std::size_t bytes) {
+    check_runtime(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, the_stream()), "a copy from the GPU");
+}
 void copy_within(void* to, const void* from, std::size_t bytes) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, the_stream()), "a copy on the GPU");
+    check_runtime(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, the_stream()), "a copy on the GPU");
 }
 
 }  // namespace
 
-void* scratch(std::size_t bytes) {
-    static Kept kept;
-    if (kept.bytes < bytes) {
-        if (kept.address != nullptr) release(kept.address);
-        kept = {};
-        kept = {allocate(bytes), bytes};
-    }
-    return kept.address;
+void* allocate_pinned(std::size_t bytes) {
+    void* address = nullptr;
+    const cudaError_t error = cudaHostAlloc(&address, bytes, cudaHostAllocDefault);
+    if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
+    check_runtime(error, "pinned memory");
+    return address;
 }
 
-int* faults() {
-    static int* const word = [] {
-        void* const made = allocate(sizeof(int));
-        zero(made, sizeof(int));
-        return static_cast<int*>(made);
-    }();
-    return word;
+void release_pinned(void* address) { cudaFreeHost(address); }  // in destructors
+
+void* scratch(std::size_t bytes) {
+    Scratch& kept = the_scratch();
+    if (kept.bytes >= bytes) return kept.address;
+    const std::size_t more = bytes + bytes / 8;  // the number of masked rows differs a little from step to step
+    void* const larger = allocate(more);
+    if (kept.address != nullptr) kept.outgrown.push_back(kept.address);
+    kept.address = larger;
+    kept.bytes = more;
+    return larger;
+}
+
+void release_outgrown_scratch() {
+    for (void* const address : the_scratch().outgrown) release(address);
+    the_scratch().outgrown.clear();
 }
 
 extern const DeviceFunctions device_functions = {.why_unavailable = why_unavailable,
@@ -181,7 +172,17 @@ extern const DeviceFunctions device_functions = {.why_unavailable = why_unavaila
                                                  .copy_in = copy_in,
                                                  .copy_out = copy_out,
                                                  .copy_within = copy_within,
+                                                 .copy_out_later = copy_out_later,
                                                  .zero = zero,
-                                                 .wait = wait};
+                                                 .wait = wait,
+                                                 .allocate_pinned = allocate_pinned,
+                                                 .release_pinned = release_pinned,
+                                                 .make_point = make_point,
+                                                 .set_point = set_point,
+                                                 .wait_for_point = wait_for_point,
+                                                 .release_point = release_point,
+                                                 .make_graph = make_graph,
+                                                 .run_graph = run_graph,
+                                                 .release_graph = release_graph};
 
 }  // namespace locus::LOCUS_TARGET

@@ -228,7 +228,7 @@ struct OnProcessor {
 }  // namespace
 
 void matmul(const Matmul& args) {
-    with_device_memory([&] {
+    with_device_memory([args] {
         const OnProcessor a(args.a), b(args.b), c(args.c), bias(args.bias);
         Matmul here = args;
         here.a = a.tensor;
