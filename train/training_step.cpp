@@ -73,10 +73,11 @@ StepResult TrainingStep::run(std::int64_t step, std::span<const TokenBatch> micr
 
     Stopwatch watch;
     enter(Phase::gradient_norm, 1);
+    optimizer_.measure_gradient_norm();
     result.gradient_norm = optimizer_.gradient_norm();
     if (!std::isfinite(result.gradient_norm)) throw_not_finite(step, result, mode);
     enter(Phase::adamw, 7);  // reads parameters, gradients and both moments; writes all but the gradients
-    optimizer_.update(step, result.learning_rate, result.gradient_norm);
+    optimizer_.update(step, result.learning_rate);
     enter(Phase::rest);
     phases_.optimizer += watch.lap();
     return result;
