@@ -73,10 +73,10 @@ public:
 
 private:
     struct Release {
-        Device device = Device::cpu;
+        Device device;
         void operator()(void* memory) const;
     };
-    std::unique_ptr<void, Release> memory_;
+    std::unique_ptr<void, Release> memory_{nullptr, {Device::cpu}};
     std::size_t room_ = 0;  // bytes
     Tensor tensor_;
 };

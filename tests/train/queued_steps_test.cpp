@@ -4,10 +4,10 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <csignal>
-#include <functional>
 #include <optional>
 #include <thread>
 
@@ -15,8 +15,10 @@
 #include "tests/train/tiny_run.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
+#include "train/plan.h"
 #include "train/prepared_data.h"
 #include "train/run_folder.h"
+#include "train/run_settings.h"
 #include "train/signals.h"
 #include "train/trainer.h"
 #include "train/training_run.h"
@@ -38,11 +40,11 @@ protected:
     void TearDown() override { unsetenv("LOCUS_GPU_WAIT"); }
     static Device device() { return GetParam() == "cuda" ? Device::cuda : Device::simt; }
 
-    // Eight steps of two micro-batches with dropout, of which only the last is saved: each but the last has another behind it.
+    // Six steps of two micro-batches with dropout, of which only the last is saved: each but the last has another behind it.
     Settings settings(const std::string& name, const std::string& encoding = "disentangled") const {
         Settings settings = tiny_.settings(name);
         settings.run.device = GetParam();
-        settings.train.steps = 8;
+        settings.train.steps = 6;
         settings.train.evaluate_every = 0;
         settings.train.evaluate_samples = 2;
         settings.train.checkpoint_every = 0;
@@ -68,41 +70,40 @@ INSTANTIATE_TEST_SUITE_P(Gpu, QueuedSteps, ::testing::Values("simt", "cuda"),
 // ---- whole runs -------------------------------------------------------------------------------------------------------------------------
 
 TEST_P(QueuedSteps, ARunLeavesTheFilesOfTheSameRunStepByStep) {
-    for (const char* const encoding : {"disentangled", "absolute", "rotary", "t5_bias", "flow", "lru", "kerple"}) {
+    for (const char* const encoding : {"disentangled", "rope", "kerple", "recursive"}) {
         SCOPED_TRACE(encoding);
         Settings queued = settings(std::string("queued-") + encoding, encoding),
                  waited = settings(std::string("waited-") + encoding, encoding);
         if (std::string(encoding) == "disentangled") {  // both precisions, and a mask decoder
             queued.run.precision = waited.run.precision = "bfloat16";
             queued.model.mask_decoder = waited.model.mask_decoder = "enhanced";
+            queued.model.layers = waited.model.layers = 2;
         }
         ASSERT_EQ(train(queued, false), 0);
         setenv("LOCUS_GPU_WAIT", "1", 1);
         ASSERT_EQ(train(waited, false), 0);
         unsetenv("LOCUS_GPU_WAIT");
         expect_same_files(queued.run.name, waited.run.name);
-        EXPECT_EQ(metrics_column(tiny_.run(queued.run.name), "train", 0),
-                  (std::vector<double>{1, 2, 3, 4, 5, 6, 7, 8}));
+        EXPECT_EQ(metrics_column(tiny_.run(queued.run.name), "train", 0), (std::vector<double>{1, 2, 3, 4, 5, 6}));
     }
 }
 
 TEST_P(QueuedSteps, ValidationsAndCheckpointsSeeTheParametersOfTheirStep) {
     Settings rare = settings("rare"), often = settings("often");
     rare.train.evaluate_every = often.train.evaluate_every = 3;
-    rare.train.checkpoint_every = 5;
+    rare.train.checkpoint_every = 4;
     often.train.checkpoint_every = 1;  // no step is ever queued behind another
     ASSERT_EQ(train(rare, false), 0);
     ASSERT_EQ(train(often, false), 0);
     expect_same_files("rare", "often");
-    for (const std::int64_t step : {3, 5, 6}) {
+    for (const std::int64_t step : {3, 4}) {  // the first validation is the best so far
         const fs::path a = checkpoint_folder(tiny_.run("rare"), step), b = checkpoint_folder(tiny_.run("often"), step);
-        if (!fs::exists(a)) continue;  // 3 and 6 only if they were the best
         EXPECT_TRUE(read_text(a / "model.safetensors") == read_text(b / "model.safetensors")) << step;
     }
     Settings resumed = rare;
     resumed.run.name = "resumed";
     fs::copy(tiny_.run("rare"), tiny_.run("resumed"), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
-    for (std::int64_t step = 6; step <= 8; ++step) fs::remove_all(checkpoint_folder(tiny_.run("resumed"), step));
+    for (std::int64_t step = 5; step <= 6; ++step) fs::remove_all(checkpoint_folder(tiny_.run("resumed"), step));
     ASSERT_EQ(train(resumed, true), 0);
     expect_same_files("rare", "resumed");
 }
@@ -168,12 +169,14 @@ TrainerState stopped_run(Settings settings, const fs::path& folder, std::int64_t
 TEST_P(QueuedSteps, ASignalRecordsWhatIsUnderWayAndTheRunGoesOnFromThere) {
     Settings whole = settings("whole");
     ASSERT_EQ(train(whole, false), 0);
-    for (const std::int64_t at : {1, 2, 5}) {
+    for (const std::int64_t at : {1, 3, 5}) {
         Settings stopped = settings("stopped-" + std::to_string(at));
         const fs::path folder = tiny_.run(stopped.run.name);
         const TrainerState state = stopped_run(stopped, folder, at);
-        EXPECT_EQ(state.step, at - 1);  // the step before was under way
-        EXPECT_EQ(read_trainer_state(folder / "latest").step, at - 1);
+        EXPECT_LE(state.step, at - 1);  // which was under way, unless the machine is so slow that it was being recorded
+        EXPECT_GE(state.step, std::max<std::int64_t>(at - 2, 0));
+        EXPECT_EQ(read_trainer_state(folder / "latest").step, state.step);
+        EXPECT_EQ(metrics_column(folder, "train", 0).size(), static_cast<std::size_t>(state.step));
         ASSERT_EQ(train(stopped, true), 0);
         expect_same_files("whole", stopped.run.name);
     }
@@ -286,9 +289,9 @@ TEST_P(QueuedSteps, AStepThatASignalGivesUpLeavesNoTrace) {
             std::raise(SIGTERM);
             EXPECT_THROW(subject->start(2), Interrupted);
             EXPECT_EQ(subject->steps->under_way(), 1);
+            const SignalGuard forgets_it;
         }
     }
-    { const SignalGuard forget; }
     for (Subject* const subject : {&disturbed, &undisturbed}) {
         subject->start(2);
         subject->steps->finish();
