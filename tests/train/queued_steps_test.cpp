@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <limits>
 #include <optional>
 #include <thread>
 
@@ -277,6 +278,25 @@ TEST_P(QueuedSteps, AStepThatIsNotFiniteStopsThoseBehindItAndIsNamed) {
         EXPECT_TRUE(contains(message, "first tensor that is not finite: ")) << message;
         EXPECT_FALSE(contains(message, "itself")) << message;
     }
+}
+
+// The loss is finite; AdamW is stopped by the norm alone, and the step can be run once more.
+TEST_P(QueuedSteps, ANormThatIsNotFiniteStopsTheUpdate) {
+    Subject subject(settings("unused"));
+    subject.start(1);
+    subject.steps->finish();
+    const std::vector<float> before = subject.parameters();
+    double infinite = std::numeric_limits<double>::infinity();
+    copy(Tensor(&infinite, {1}, DType::float64), subject.optimizer->squares());
+    subject.start(2);
+    subject.start(3);
+    const std::string message = subject.error_of_finish();
+    EXPECT_TRUE(contains(message, "step 2: the gradient norm is inf")) << message;
+    EXPECT_TRUE(contains(message, "the gradient norm itself")) << message;
+    EXPECT_EQ(subject.parameters(), before);
+    subject.start(2);
+    EXPECT_TRUE(std::isfinite(subject.steps->finish().gradient_norm));
+    EXPECT_NE(subject.parameters(), before);
 }
 
 TEST_P(QueuedSteps, AStepThatASignalGivesUpLeavesNoTrace) {
