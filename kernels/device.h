@@ -22,6 +22,8 @@ bool is_available(Device device);
 std::string why_unavailable(Device device);
 /// Name and memory of the device as its maker calls it, for logs: "NVIDIA H200, 139 GiB, compute capability 9.0".
 std::string description_of(Device device);
+/// Compute capability of a GPU times ten: 75 for 7.5. simt has all that kernels ask for. Throws GpuError.
+int compute_capability_of(Device device);
 
 /// Copies from any device to any other. Both contiguous, of one shape and dtype. Numbers that come to the processor are there when it returns, which waits
 /// for the device and throws what wait_for() throws; on their way to a device nobody waits, and `from` may be changed again when it returns.

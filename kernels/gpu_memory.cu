@@ -7,6 +7,7 @@
 #include <new>
 #include <vector>
 
+#include "kernels/call_context.h"
 #include "kernels/gpu_runtime.h"
 
 namespace locus::LOCUS_TARGET {
@@ -14,6 +15,18 @@ namespace {
 
 [[noreturn]] void throw_gpu_error(const std::string& what, cudaError_t error) {
     throw GpuError("the GPU refused: " + what + ": " + cudaGetErrorString(error));
+}
+
+std::string described(dim3 size) {
+    return std::to_string(size.x) + " x " + std::to_string(size.y) + " x " + std::to_string(size.z);
+}
+
+std::string described(const Launch& how) {
+    const std::string what = how.grid.x == 0
+                                 ? "what a library launched"
+                                 : described(how.grid) + " blocks of " + described(how.block) + " threads, " +
+                                       std::to_string(how.shared_bytes) + " bytes of shared memory";
+    return std::string("[") + how.op + "] " + what + ", at " + place_of(how.file, how.line);
 }
 
 // Kept until the program ends: CUDA itself may be gone before a static object is.
@@ -30,8 +43,8 @@ Scratch& the_scratch() {
 
 }  // namespace
 
-void check_runtime(cudaError_t error, const char* what) {
-    if (error != cudaSuccess) throw_gpu_error(what, error);
+void check_runtime(cudaError_t error, const char* what, const char* file, int line) {
+    if (error != cudaSuccess) throw_gpu_error(what + (", at " + place_of(file, line)), error);
 }
 
 cudaStream_t the_stream() {
@@ -59,11 +72,21 @@ std::string why_unavailable() {
            "); is the driver installed, and does nvidia-smi show a device?";
 }
 
-std::string description() {
+cudaDeviceProp properties_of_device() {
     int device = 0;
     cudaDeviceProp properties{};
     check_runtime(cudaGetDevice(&device), "asking for the device");
     check_runtime(cudaGetDeviceProperties(&properties, device), "asking for its properties");
+    return properties;
+}
+
+int compute_capability() {
+    const cudaDeviceProp properties = properties_of_device();
+    return 10 * properties.major + properties.minor;
+}
+
+std::string description() {
+    const cudaDeviceProp properties = properties_of_device();
     std::array<char, 64> rest{};
     std::snprintf(rest.data(), rest.size(), ", %.0f GiB, compute capability %d.%d",
                   static_cast<double>(properties.totalGlobalMem) / (1024.0 * 1024.0 * 1024.0), properties.major,
@@ -75,32 +98,32 @@ std::string description() {
 
 void* stream() { return the_stream(); }
 
-void allow_shared_memory(const char* op, const void* kernel, std::size_t bytes) {
+void allow_shared_memory(const Launch& how, const void* kernel) {
     constexpr std::size_t without_asking = std::size_t{48} << 10U;
-    if (bytes <= without_asking) return;
-    const cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
-    if (error != cudaSuccess)
-        throw_gpu_error(std::string("[") + op + "] " + std::to_string(bytes) + " bytes of shared memory", error);
-}
-
-void check_launch(const char* op, unsigned grid_x, unsigned grid_y, unsigned threads, std::size_t shared_bytes) {
-    static const bool waits = waits_for_each_kernel();
-    cudaError_t error = cudaGetLastError();
-    if (error == cudaSuccess && waits && !is_recording()) error = cudaStreamSynchronize(the_stream());
-    if (error == cudaSuccess) return;
-    throw_gpu_error(std::string("[") + op + "] " + std::to_string(grid_x) + " x " + std::to_string(grid_y) +
-                        " blocks of " + std::to_string(threads) + " threads with " + std::to_string(shared_bytes) +
-                        " bytes of shared memory",
-                    error);
+    if (how.shared_bytes <= without_asking) return;
+    const int bytes = static_cast<int>(how.shared_bytes);
+    const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    if (error != cudaSuccess) throw_gpu_error(described(how), error);
 }
 
 #else
 namespace {
 std::string why_unavailable() { return ""; }
 std::string description() { return "the kernels for a GPU, run on the processor, one thread after the other"; }
+int compute_capability() { return 90; }
 }  // namespace
 #endif
+
+void check_launch(const Launch& how) {
+    static const bool waits = waits_for_each_kernel();
+    cudaError_t error = cudaGetLastError();
+    if (error == cudaSuccess && waits && !is_recording()) error = cudaStreamSynchronize(the_stream());
+    if (error == cudaSuccess) return;
+    const bool is_its_own = waits || error == cudaErrorInvalidConfiguration;
+    throw_gpu_error(
+        described(how) + (is_its_own ? "" : " (or an earlier kernel: with LOCUS_GPU_WAIT=1 each is waited for)"),
+        error);
+}
 
 namespace {
 
@@ -166,6 +189,7 @@ void release_outgrown_scratch() {
 
 extern const DeviceFunctions device_functions = {.why_unavailable = why_unavailable,
                                                  .description = description,
+                                                 .compute_capability = compute_capability,
                                                  .allocate = allocate,
                                                  .allocate_shared = allocate_shared,
                                                  .release = release,

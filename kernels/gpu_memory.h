@@ -17,6 +17,7 @@ enum class Fault : std::uint8_t { none, embedding_id, target, gather_index, rota
 struct DeviceFunctions {
     std::string (*why_unavailable)();
     std::string (*description)();
+    int (*compute_capability)();
     void* (*allocate)(std::size_t bytes);  // throws std::bad_alloc
     void* (*allocate_shared)(
         std::size_t bytes);  // the same, and the processor can read and write it while no kernel runs: for tests
@@ -60,14 +61,15 @@ void* scratch(std::size_t bytes);
 /// Where kernels note a Fault.
 int* faults();
 
+struct Launch;
 #ifdef __CUDACC__
 void* stream();
 /// Lets `kernel` have more than 48 KB of shared memory where it needs it.
-void allow_shared_memory(const char* op, const void* kernel, std::size_t bytes);
-/// Throws GpuError when the last launch was refused. With LOCUS_GPU_WAIT=1 in the environment it waits for each kernel, so that the one that
-/// failed is named; then no graph is recorded (device_graph.h).
-void check_launch(const char* op, unsigned grid_x, unsigned grid_y, unsigned threads, std::size_t shared_bytes);
+void allow_shared_memory(const Launch& how, const void* kernel);
 #endif
+/// Throws GpuError when the last launch, which was this one, was refused. With LOCUS_GPU_WAIT=1 in the environment it waits for each kernel, so that the one that
+/// failed is named; then no graph is recorded (device_graph.h).
+void check_launch(const Launch& how);
 
 }  // namespace locus::LOCUS_TARGET
 #endif

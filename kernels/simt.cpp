@@ -209,7 +209,16 @@ void prepare_block(dim3 extent, std::size_t shared_bytes) {
 
 void set_order(Order next) { order = next; }
 
+// Limits of every GPU since compute capability 7.5, but for shared memory, which is that of 9.0.
+bool can_be_launched(dim3 grid, dim3 extent, std::size_t shared_bytes) {
+    constexpr std::size_t most_shared_bytes = std::size_t{227} << 10U;
+    constexpr std::uint64_t most_threads = 1024;
+    return grid.x <= 2147483647 && grid.y <= 65535 && grid.z <= 65535 && extent.z <= 64 &&
+           std::uint64_t{extent.x} * extent.y * extent.z <= most_threads && shared_bytes <= most_shared_bytes;
+}
+
 void run(const char* op, dim3 grid, dim3 extent, std::size_t shared_bytes, std::function<void()> thread) {
+    if (!can_be_launched(grid, extent, shared_bytes)) return set_last_error(cudaErrorInvalidConfiguration);
     with_device_memory([op, grid, extent, shared_bytes, thread = std::move(thread)] {
         gridDim = grid;
         blockDim = extent;

@@ -61,6 +61,7 @@ struct Stream {
     std::uint64_t queued = 0, ran = 0;  // pieces of work, ever
     bool in_capture = false;
     SimtGraph captured;
+    cudaError_t last_error = cudaSuccess;
 };
 
 Stream& stream() {
@@ -97,14 +98,25 @@ void with_device_memory(std::function<void()> work) {
     if (!others_wait) work_off(stream().queued);
 }
 
+void set_last_error(cudaError_t error) { stream().last_error = error; }
+cudaError_t cudaGetLastError() { return std::exchange(stream().last_error, cudaSuccess); }
+
 const char* cudaGetErrorString(cudaError_t error) {
     switch (error) {
         case cudaSuccess: return "no error";
         case cudaErrorMemoryAllocation: return "out of memory";
+        case cudaErrorInvalidConfiguration: return "invalid configuration argument";
         case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
         case cudaErrorGraphExecUpdateFailure: return "the graph update was not performed";
     }
     return "?";
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+    const Lock lock(one_at_a_time());
+    if (stream().in_capture) return cudaErrorStreamCaptureUnsupported;
+    work_off(stream().queued);
+    return cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void** address, std::size_t bytes) {

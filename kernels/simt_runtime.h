@@ -21,6 +21,7 @@ void with_device_memory(std::function<void()> work);
 enum cudaError_t : std::uint16_t {
     cudaSuccess = 0,
     cudaErrorMemoryAllocation = 2,
+    cudaErrorInvalidConfiguration = 9,
     cudaErrorStreamCaptureUnsupported = 900,
     cudaErrorGraphExecUpdateFailure = 910
 };
@@ -34,8 +35,13 @@ using cudaGraphExec_t = struct SimtGraph*;
 struct cudaGraphNode;
 struct cudaGraphExecUpdateResultInfo {};
 
-inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+/// Of the launches since the last call: what a GPU would have refused is not run. Kernels are limited as on every GPU, but for shared memory, of which the
+/// largest has 227 KB.
+cudaError_t cudaGetLastError();
+void set_last_error(cudaError_t error);
 const char* cudaGetErrorString(cudaError_t error);
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 
 cudaError_t cudaMalloc(void** address, std::size_t bytes);
 cudaError_t cudaMallocManaged(void** address, std::size_t bytes);  // for everyone
