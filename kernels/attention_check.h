@@ -10,6 +10,7 @@
 #include <string>
 
 #include "kernels/attention.h"
+#include "kernels/call_context.h"
 
 namespace locus {
 namespace {
@@ -27,6 +28,7 @@ struct AttentionOp {
 };
 
 inline void check_device(AttentionOp op, const char* name, const Tensor& x) {
+    note_argument(name, x);
     LOCUS_CHECK(!x || x.device == op.device, op.name,
                 std::string(name) + ": on " + name_of(x.device) + ", should be on " + name_of(op.device));
 }

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "kernels/call_context.h"
 #include "kernels/tensor.h"
 
 namespace locus::LOCUS_TARGET {
@@ -16,6 +17,7 @@ struct Op {
 };
 
 inline void check_shape(Op op, const char* name, const Tensor& tensor, Shape shape) {
+    note_argument(name, tensor);
     LOCUS_CHECK(tensor || shape.count() == 0, op.name, std::string(name) + " is absent");
     LOCUS_CHECK(!tensor || tensor.device == op.device, op.name,
                 std::string(name) + " lies on " + name_of(tensor.device) + ", should lie on " + name_of(op.device));
@@ -43,6 +45,7 @@ inline void check_rows(Op op, const char* name, const Tensor& tensor, Shape shap
 
 /// The extents of a matrix. Throws when the tensor has another rank.
 inline Shape matrix_shape(Op op, const char* name, const Tensor& tensor) {
+    note_argument(name, tensor);
     LOCUS_CHECK(tensor.shape.rank() == 2, op.name,
                 std::string(name) + " is " + tensor.shape.to_string() + ", should be a matrix");
     return tensor.shape;

@@ -98,7 +98,7 @@ void cross_entropy_rows(const CrossEntropy& args, std::int64_t rows, std::int64_
                 loss[r] = row.loss;
                 correct[r] = row.correct ? 1 : 0;
                 if constexpr (!gradient) continue;
-                const T factor = scale / row.sum;
+                const T factor = std::isfinite(row.loss) ? scale / row.sum : std::numeric_limits<T>::quiet_NaN();
 #pragma omp simd
                 for (std::int64_t v = 0; v < columns; ++v) x[v] *= factor;
                 x[targets[r]] -= scale;

@@ -78,7 +78,7 @@ __device__ void cross_entropy_of_row(const Rows<T>& p, std::int64_t row, std::in
         p.correct[row] = range.is_finite && is_first ? 1 : 0;
     }
     if (!p.gradient) return;
-    const float factor = p.scale / softmax.sum;
+    const float factor = range.is_finite ? p.scale / softmax.sum : std::numeric_limits<float>::quiet_NaN();
     for (std::int64_t v = threadIdx.x; v < p.columns; v += blockDim.x) {
         const float dx = factor * expf(p.logit(row, v) - range.largest);
         store(p.logits + row * p.columns + v, v == target ? dx - p.scale : dx);

@@ -8,7 +8,7 @@
 // scale    1 / (masked tokens of the whole step): a mean over micro-batches of different size would be wrong
 // order    each row is one thread's, on a GPU one block's; dbias by column sums in fixed blocks
 // errors   a target outside [0, V) throws std::out_of_range, on a GPU from the next wait for the device.
-//          Non-finite logits give a non-finite loss: nothing is repaired here
+//          Logits that are not finite give a loss of NaN and a gradient of NaN, so that the gradients' norm shows it too: nothing is repaired here
 // cost     reads the logits twice, writes them once
 
 #include "kernels/tensor.h"

@@ -1,6 +1,8 @@
 #include "kernels/device.h"
 
+#include <bit>
 #include <cstring>
+#include <new>
 
 #include "kernels/gpu_memory.h"
 
@@ -38,6 +40,8 @@ const DeviceFunctions& functions_of(Device device) {
 std::string description_of(Device device) {
     return device == Device::cpu ? "the processor" : functions_of(device).description();
 }
+
+int compute_capability_of(Device device) { return functions_of(device).compute_capability(); }
 
 void copy(const Tensor& from, const Tensor& to) {
     LOCUS_CHECK(from.shape == to.shape && from.dtype == to.dtype && from.is_contiguous() && to.is_contiguous(), "copy",
@@ -77,6 +81,37 @@ HostCopy::HostCopy(const Tensor& tensor) : tensor_(tensor) {
 
 void wait_for(Device device) {
     if (device != Device::cpu) functions_of(device).wait();
+}
+
+DevicePoint::DevicePoint(Device device)
+    : point_(device == Device::cpu ? nullptr : functions_of(device).make_point(), {device}) {}
+
+void DevicePoint::Release::operator()(void* point) const { functions_of(device).release_point(point); }
+
+void DevicePoint::set() {
+    if (point_ != nullptr) functions_of(point_.get_deleter().device).set_point(point_.get());
+}
+
+void DevicePoint::wait() {
+    if (point_ != nullptr) functions_of(point_.get_deleter().device).wait_for_point(point_.get());
+}
+
+void DeferredCopy::Release::operator()(void* memory) const {
+    device == Device::cpu ? ::operator delete(memory) : functions_of(device).release_pinned(memory);
+}
+
+void DeferredCopy::ask(const Tensor& tensor) {
+    LOCUS_CHECK(tensor.is_contiguous(), "deferred_copy", "the tensor is not contiguous");
+    const Device device = tensor.device;
+    const auto bytes = static_cast<std::size_t>(tensor.bytes());
+    if (bytes > room_ || memory_.get_deleter().device != device) {
+        room_ = std::bit_ceil(bytes);
+        memory_ = {device == Device::cpu ? ::operator new(room_) : functions_of(device).allocate_pinned(room_),
+                   Release{device}};
+    }
+    tensor_ = Tensor(memory_.get(), tensor.shape, tensor.dtype);
+    if (device == Device::cpu) return copy(tensor, tensor_);
+    if (bytes > 0) functions_of(device).copy_out_later(memory_.get(), tensor.data, bytes);
 }
 
 }  // namespace locus

@@ -28,7 +28,10 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #else
+#include <tuple>
+
 #include "kernels/simt.h"
+#include "kernels/simt_runtime.h"
 #endif
 
 namespace locus::LOCUS_TARGET {
@@ -46,7 +49,9 @@ constexpr int warp_size = 32;
 struct Launch {
     const char* op;  // for messages
     dim3 grid, block;
-    std::size_t shared_bytes = 0;  // of dynamic shared memory
+    std::size_t shared_bytes = 0;         // of dynamic shared memory
+    const char* file = __builtin_FILE();  // where this is written, for messages too
+    int line = __builtin_LINE();
 };
 
 constexpr unsigned threads_per_block = 256;
@@ -56,13 +61,15 @@ inline unsigned blocks_for(std::int64_t count, std::int64_t per_block) {
 }
 
 /// A thread for each of `count` numbers.
-inline Launch one_thread_each(const char* op, std::int64_t count) {
-    return {op, {blocks_for(count, threads_per_block), 1, 1}, {threads_per_block, 1, 1}};
+inline Launch one_thread_each(const char* op, std::int64_t count, const char* file = __builtin_FILE(),
+                              int line = __builtin_LINE()) {
+    return {op, {blocks_for(count, threads_per_block), 1, 1}, {threads_per_block, 1, 1}, 0, file, line};
 }
 /// A block of `threads` for each of `count` rows, say.
 inline Launch one_block_each(const char* op, std::int64_t count, unsigned threads = threads_per_block,
-                             std::size_t shared_bytes = 0) {
-    return {op, {static_cast<unsigned>(count), 1, 1}, {threads, 1, 1}, shared_bytes};
+                             std::size_t shared_bytes = 0, const char* file = __builtin_FILE(),
+                             int line = __builtin_LINE()) {
+    return {op, {static_cast<unsigned>(count), 1, 1}, {threads, 1, 1}, shared_bytes, file, line};
 }
 
 /// Runs `kernel` with these arguments in the device's stream. An empty grid runs nothing. Throws GpuError when the device refuses.
@@ -70,12 +77,13 @@ template <class... Parameters, class... Arguments>
 void launch(const Launch& how, void (*kernel)(Parameters...), const Arguments&... arguments) {
     if (how.grid.x == 0 || how.grid.y == 0 || how.grid.z == 0) return;
 #ifdef __CUDACC__
-    allow_shared_memory(how.op, reinterpret_cast<const void*>(kernel), how.shared_bytes);
+    allow_shared_memory(how, reinterpret_cast<const void*>(kernel));
     kernel<<<how.grid, how.block, how.shared_bytes, static_cast<cudaStream_t>(stream())>>>(arguments...);
-    check_launch(how.op, how.grid.x, how.grid.y, how.block.x, how.shared_bytes);
 #else
-    run(how.op, how.grid, how.block, how.shared_bytes, [&] { kernel(arguments...); });
+    run(how.op, how.grid, how.block, how.shared_bytes,
+        [kernel, by_value = std::tuple<Parameters...>(arguments...)] { std::apply(kernel, by_value); });
 #endif
+    check_launch(how);
 }
 
 /// Calls the body with a float or a bfloat16_t: how the tensors of a GPU are stored. Any other dtype breaks the kernel's contract.

@@ -4,10 +4,11 @@
 
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <new>
+#include <vector>
 
-#include "kernels/gpu.h"
+#include "kernels/call_context.h"
+#include "kernels/gpu_runtime.h"
 
 namespace locus::LOCUS_TARGET {
 namespace {
@@ -16,15 +17,41 @@ namespace {
     throw GpuError("the GPU refused: " + what + ": " + cudaGetErrorString(error));
 }
 
-void check(cudaError_t error, const char* what) {
-    if (error != cudaSuccess) throw_gpu_error(what, error);
+std::string described(dim3 size) {
+    return std::to_string(size.x) + " x " + std::to_string(size.y) + " x " + std::to_string(size.z);
+}
+
+std::string described(const Launch& how) {
+    const std::string what = how.grid.x == 0
+                                 ? "what a library launched"
+                                 : described(how.grid) + " blocks of " + described(how.block) + " threads, " +
+                                       std::to_string(how.shared_bytes) + " bytes of shared memory";
+    return std::string("[") + how.op + "] " + what + ", at " + place_of(how.file, how.line);
+}
+
+// Kept until the program ends: CUDA itself may be gone before a static object is.
+struct Scratch {
+    void* address = nullptr;
+    std::size_t bytes = 0;
+    std::vector<void*> outgrown;  // kernels that still use them may be queued or recorded
+};
+
+Scratch& the_scratch() {
+    static auto* const only = new Scratch;
+    return *only;
+}
+
+}  // namespace
+
+void check_runtime(cudaError_t error, const char* what, const char* file, int line) {
+    if (error != cudaSuccess) throw_gpu_error(what + (", at " + place_of(file, line)), error);
 }
 
 cudaStream_t the_stream() {
 #ifdef __CUDACC__
     static cudaStream_t only = [] {
         cudaStream_t made = nullptr;
-        check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "making a stream");
+        check_runtime(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "making a stream");
         return made;
     }();
     return only;
@@ -32,25 +59,6 @@ cudaStream_t the_stream() {
     return 0;
 #endif
 }
-
-// Kept until the program ends: CUDA itself may be gone before a static object is.
-struct Kept {
-    void* address = nullptr;
-    std::size_t bytes = 0;
-};
-
-void throw_fault(int fault) {
-    constexpr std::array<const char*, 6> messages = {
-        "",
-        "[embedding] an id lies outside of its table",
-        "[cross_entropy] a target lies outside of the vocabulary",
-        "[gather_rows] an index lies outside of the rows, or they do not rise",
-        "[rotary] a position lies outside of the table of angles",
-        "[row_products] a pair names a row that is not there"};
-    throw std::out_of_range(messages.at(static_cast<std::size_t>(fault)));
-}
-
-}  // namespace
 
 #ifdef __CUDACC__
 
@@ -64,11 +72,21 @@ std::string why_unavailable() {
            "); is the driver installed, and does nvidia-smi show a device?";
 }
 
-std::string description() {
+cudaDeviceProp properties_of_device() {
     int device = 0;
     cudaDeviceProp properties{};
-    check(cudaGetDevice(&device), "asking for the device");
-    check(cudaGetDeviceProperties(&properties, device), "asking for its properties");
+    check_runtime(cudaGetDevice(&device), "asking for the device");
+    check_runtime(cudaGetDeviceProperties(&properties, device), "asking for its properties");
+    return properties;
+}
+
+int compute_capability() {
+    const cudaDeviceProp properties = properties_of_device();
+    return 10 * properties.major + properties.minor;
+}
+
+std::string description() {
+    const cudaDeviceProp properties = properties_of_device();
     std::array<char, 64> rest{};
     std::snprintf(rest.data(), rest.size(), ", %.0f GiB, compute capability %d.%d",
                   static_cast<double>(properties.totalGlobalMem) / (1024.0 * 1024.0 * 1024.0), properties.major,
@@ -80,35 +98,32 @@ std::string description() {
 
 void* stream() { return the_stream(); }
 
-void allow_shared_memory(const char* op, const void* kernel, std::size_t bytes) {
+void allow_shared_memory(const Launch& how, const void* kernel) {
     constexpr std::size_t without_asking = std::size_t{48} << 10U;
-    if (bytes <= without_asking) return;
-    const cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
-    if (error != cudaSuccess)
-        throw_gpu_error(std::string("[") + op + "] " + std::to_string(bytes) + " bytes of shared memory", error);
-}
-
-void check_launch(const char* op, unsigned grid_x, unsigned grid_y, unsigned threads, std::size_t shared_bytes) {
-    static const bool waits = [] {
-        const char* const wish = std::getenv("LOCUS_GPU_WAIT");
-        return wish != nullptr && std::string(wish) == "1";
-    }();
-    cudaError_t error = cudaGetLastError();
-    if (error == cudaSuccess && waits) error = cudaStreamSynchronize(the_stream());
-    if (error == cudaSuccess) return;
-    throw_gpu_error(std::string("[") + op + "] " + std::to_string(grid_x) + " x " + std::to_string(grid_y) +
-                        " blocks of " + std::to_string(threads) + " threads with " + std::to_string(shared_bytes) +
-                        " bytes of shared memory",
-                    error);
+    if (how.shared_bytes <= without_asking) return;
+    const int bytes = static_cast<int>(how.shared_bytes);
+    const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    if (error != cudaSuccess) throw_gpu_error(described(how), error);
 }
 
 #else
 namespace {
 std::string why_unavailable() { return ""; }
 std::string description() { return "the kernels for a GPU, run on the processor, one thread after the other"; }
+int compute_capability() { return 90; }
 }  // namespace
 #endif
+
+void check_launch(const Launch& how) {
+    static const bool waits = waits_for_each_kernel();
+    cudaError_t error = cudaGetLastError();
+    if (error == cudaSuccess && waits && !is_recording()) error = cudaStreamSynchronize(the_stream());
+    if (error == cudaSuccess) return;
+    const bool is_its_own = waits || error == cudaErrorInvalidConfiguration;
+    throw_gpu_error(
+        described(how) + (is_its_own ? "" : " (or an earlier kernel: with LOCUS_GPU_WAIT=1 each is waited for)"),
+        error);
+}
 
 namespace {
 
@@ -116,72 +131,82 @@ void* allocate(std::size_t bytes) {
     void* address = nullptr;
     const cudaError_t error = cudaMalloc(&address, bytes);
     if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
-    check(error, "memory");
+    check_runtime(error, "memory");
     return address;
 }
 
 void* allocate_shared(std::size_t bytes) {
     void* address = nullptr;
-    check(cudaMallocManaged(&address, bytes), "memory shared with the processor");
+    check_runtime(cudaMallocManaged(&address, bytes), "memory shared with the processor");
     return address;
 }
 
 void release(void* address) { cudaFree(address); }  // in destructors: nobody could handle an error
 
 void zero(void* address, std::size_t bytes) {
-    check(cudaMemsetAsync(address, 0, bytes, the_stream()), "filling with zeros");
+    check_runtime(cudaMemsetAsync(address, 0, bytes, the_stream()), "filling with zeros");
 }
 
-void wait() {
-    int fault = 0;
-    check(cudaMemcpyAsync(&fault, faults(), sizeof(int), cudaMemcpyDeviceToHost, the_stream()), "asking for faults");
-    check(cudaStreamSynchronize(the_stream()), "waiting for the GPU");
-    if (fault == 0) return;
-    zero(faults(), sizeof(int));
-    throw_fault(fault);
-}
-
-void copy_in(void* to, const void* from, std::size_t bytes) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, the_stream()), "a copy to the GPU");
-}
 void copy_out(void* to, const void* from, std::size_t bytes) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, the_stream()), "a copy from the GPU");
+    check_not_recording("a copy to the processor");
+    check_runtime(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, the_stream()), "a copy from the GPU");
     wait();
 }
+void copy_out_later(void* to, const void* from, std::size_t bytes) {
+    check_runtime(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, the_stream()), "a copy from the GPU");
+}
 void copy_within(void* to, const void* from, std::size_t bytes) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, the_stream()), "a copy on the GPU");
+    check_runtime(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, the_stream()), "a copy on the GPU");
 }
 
 }  // namespace
 
-void* scratch(std::size_t bytes) {
-    static Kept kept;
-    if (kept.bytes < bytes) {
-        if (kept.address != nullptr) release(kept.address);
-        kept = {};
-        kept = {allocate(bytes), bytes};
-    }
-    return kept.address;
+void* allocate_pinned(std::size_t bytes) {
+    void* address = nullptr;
+    const cudaError_t error = cudaHostAlloc(&address, bytes, cudaHostAllocDefault);
+    if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
+    check_runtime(error, "pinned memory");
+    return address;
 }
 
-int* faults() {
-    static int* const word = [] {
-        void* const made = allocate(sizeof(int));
-        zero(made, sizeof(int));
-        return static_cast<int*>(made);
-    }();
-    return word;
+void release_pinned(void* address) { cudaFreeHost(address); }  // in destructors
+
+void* scratch(std::size_t bytes) {
+    Scratch& kept = the_scratch();
+    if (kept.bytes >= bytes) return kept.address;
+    const std::size_t more = bytes + bytes / 8;  // the number of masked rows differs a little from step to step
+    void* const larger = allocate(more);
+    if (kept.address != nullptr) kept.outgrown.push_back(kept.address);
+    kept.address = larger;
+    kept.bytes = more;
+    return larger;
+}
+
+void release_outgrown_scratch() {
+    for (void* const address : the_scratch().outgrown) release(address);
+    the_scratch().outgrown.clear();
 }
 
 extern const DeviceFunctions device_functions = {.why_unavailable = why_unavailable,
                                                  .description = description,
+                                                 .compute_capability = compute_capability,
                                                  .allocate = allocate,
                                                  .allocate_shared = allocate_shared,
                                                  .release = release,
                                                  .copy_in = copy_in,
                                                  .copy_out = copy_out,
                                                  .copy_within = copy_within,
+                                                 .copy_out_later = copy_out_later,
                                                  .zero = zero,
-                                                 .wait = wait};
+                                                 .wait = wait,
+                                                 .allocate_pinned = allocate_pinned,
+                                                 .release_pinned = release_pinned,
+                                                 .make_point = make_point,
+                                                 .set_point = set_point,
+                                                 .wait_for_point = wait_for_point,
+                                                 .release_point = release_point,
+                                                 .make_graph = make_graph,
+                                                 .run_graph = run_graph,
+                                                 .release_graph = release_graph};
 
 }  // namespace locus::LOCUS_TARGET

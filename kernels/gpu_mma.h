@@ -13,10 +13,16 @@
 // where a0 .. a3, b0, b1 are two bfloat16 each, the earlier in the lower half. Two neighbouring C are thus an A, lane by lane: what makes
 // softmax(Q K^T) V possible without a detour over memory.
 //
+//   device   compute capability 8.0 or later; before, the product traps (run.precision: bfloat16 is refused there at the start, train/device_name.h)
 //   flop     4096 for one instruction of a warp
 //   source   PTX ISA, "Matrix fragments for mma.m16n8k16 with floating point type"
 
 #include "kernels/gpu.h"
+
+// Code for cards that have no such instructions: releases hold it for what needs none, float32.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#define LOCUS_NO_BFLOAT16_INSTRUCTIONS
+#endif
 
 // Before loops over fragments: they are in registers, which have no addresses, so the compiler must know each index.
 #ifdef __CUDACC__
@@ -48,7 +54,7 @@ __device__ inline std::uint32_t pair_of(bfloat16_t first, bfloat16_t second) {
 }
 /// Rounded to the nearest.
 __device__ inline std::uint32_t pair_of(float first, float second) {
-#ifdef __CUDACC__
+#if defined(__CUDACC__) && !defined(LOCUS_NO_BFLOAT16_INSTRUCTIONS)
     std::uint32_t pair;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
     return pair;
@@ -99,7 +105,9 @@ __device__ inline MmaA mma_a(const MmaC& left, const MmaC& right) {
 
 // ---- the product ----
 
-#ifdef __CUDACC__
+#if defined(LOCUS_NO_BFLOAT16_INSTRUCTIONS)
+__device__ inline void multiply_add(MmaC&, const MmaA&, const MmaB&) { __trap(); }
+#elif defined(__CUDACC__)
 /// c += a b. All threads of the warp have to come.
 __device__ inline void multiply_add(MmaC& c, const MmaA& a, const MmaB& b) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, "

@@ -12,12 +12,16 @@
 // The third argument names the tensor whose device is asked first: on a GPU the function of the same name in gelu.cu is called (gpu.h). The contract is
 // the same everywhere: before anything is called, check(arguments), which the source defines beside the kernel, throws when it is broken.
 //
+// A GpuError that the GPU's function throws goes on with the arguments' names and shapes (call_context.h).
+//
 // On processors that are not x86-64 only `baseline` exists. Helpers that a kernel source needs live inside its LOCUS_TARGET
 // namespace (or are included there), never as plain inline functions: the linker keeps one copy of those, and it could be the one with
 // instructions that the processor lacks. Baseline objects are linked first, so that shared standard-library
 // templates resolve to the portable copy.
 
 #include <string>
+
+#include "kernels/call_context.h"
 
 namespace locus {
 
@@ -53,9 +57,13 @@ std::string processor_name();
     namespace simt {                              \
     void function(const Arguments&);              \
     }
-#define LOCUS_CALL_ON_GPU(function, device)                            \
-    if ((device) == Device::cuda) return LOCUS_CALL_ON_CUDA(function); \
-    if ((device) == Device::simt) return LOCUS_CALL_ON_SIMT(function);
+#define LOCUS_CALL_ON_GPU(function, device)                                                    \
+    try {                                                                                      \
+        if ((device) == Device::cuda) return LOCUS_CALL_ON_CUDA(function);                     \
+        if ((device) == Device::simt) return LOCUS_CALL_ON_SIMT(function);                     \
+    } catch (const GpuError& error) {                                                          \
+        throw_with_arguments(error, #function, __FILE__, __LINE__, [&] { check(arguments); }); \
+    }
 
 #if defined(LOCUS_TARGET_IS_BASELINE)  // this object defines the pickers
 #if defined(LOCUS_BASELINE_ONLY)
@@ -83,7 +91,8 @@ std::string processor_name();
     LOCUS_DECLARE_ON_PROCESSOR(function, Arguments)          \
     LOCUS_DECLARE_ON_GPU(function, Arguments)                \
     void function(const Arguments& arguments) {              \
-        baseline::check(arguments);                          \
+        using baseline::check;                               \
+        check(arguments);                                    \
         LOCUS_CALL_ON_GPU(function, arguments.tensor.device) \
         LOCUS_CALL_ON_PROCESSOR(function)                    \
     }                                                        \

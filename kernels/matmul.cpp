@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "kernels/call_context.h"
 #include "kernels/device.h"
 #include "kernels/isa.h"
 #include "kernels/matmul_amx.h"
@@ -32,6 +33,7 @@ void check_dtype(const char* name, DType dtype, const Matmul& args) {
 }
 
 void check_rows(const char* name, const Tensor& tensor, Device device) {
+    note_argument(name, tensor);
     LOCUS_CHECK(tensor.shape.rank() == 2, "matmul",
                 std::string(name) + " is " + tensor.shape.to_string() + ", should be a matrix");
     LOCUS_CHECK(tensor.device == device, "matmul",
@@ -43,7 +45,17 @@ void check_rows(const char* name, const Tensor& tensor, Device device) {
                     ": columns must adjoin and rows not overlap");
 }
 
+// The form of a product, for the error of a library that refuses it.
+void note_form(const Matmul& args) {
+    note_argument("transpose_a", args.transpose_a);
+    note_argument("transpose_b", args.transpose_b);
+    note_argument("bias", args.bias);
+    note_argument("accumulate", args.accumulate);
+    note_argument("bfloat16", args.bfloat16);
+}
+
 void check(const Matmul& args) {
+    note_form(args);
     for (const auto& [name, tensor] : {std::pair{"a", &args.a}, {"b", &args.b}, {"c", &args.c}}) {
         check_dtype(name, tensor->dtype, args);
         check_rows(name, *tensor, args.a.device);

@@ -150,7 +150,7 @@ void multiply(const Matmul& args, Form form, const Sources& from) {
                          args.c.data, plan.c, &plan.algorithm, workspace(), workspace_bytes,
                          static_cast<cudaStream_t>(stream())),
           "the product was refused");
-    check_launch("matmul", 0, 0, 0, 0);
+    check_launch({"matmul", {0, 0, 0}, {0, 0, 0}});
 }
 
 // Elements of scratch memory that rounding takes, a multiple of 16 bytes: none for what is bfloat16 already.
@@ -228,7 +228,7 @@ struct OnProcessor {
 }  // namespace
 
 void matmul(const Matmul& args) {
-    with_device_memory([&] {
+    with_device_memory([args] {
         const OnProcessor a(args.a), b(args.b), c(args.c), bias(args.bias);
         Matmul here = args;
         here.a = a.tensor;

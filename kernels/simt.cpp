@@ -1,14 +1,10 @@
 #include "kernels/simt.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <array>
 #include <boost/context/fiber.hpp>
 #include <boost/context/fixedsize_stack.hpp>
 #include <deque>
-#include <map>
-#include <mutex>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -16,6 +12,7 @@
 #include <vector>
 
 #include "kernels/random.h"
+#include "kernels/simt_runtime.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
@@ -95,10 +92,9 @@ struct Block {
     Thread* running = nullptr;
 };
 
-Block& block() {
-    static Block only;
-    return only;
-}
+// Not static in the function: asking whether it has been made would be a sixth of the time.
+Block the_block;
+Block& block() { return the_block; }
 
 Order order = Order::forward;
 
@@ -208,61 +204,29 @@ void prepare_block(dim3 extent, std::size_t shared_bytes) {
         shared_bytes, static_cast<char>(0xFF));  // anew: its end is where a sanitizer sees it; all ones: NaN
 }
 
-// ---- device memory: pages that can be touched during a launch or a copy only ----
-
-struct DeviceMemory {
-    std::map<void*, std::size_t> pages;          // address, bytes
-    std::map<void*, std::vector<char>> managed;  // what the program may touch too: where a sanitizer sees its ends
-    int open = 0;
-};
-
-DeviceMemory& device_memory() {
-    static DeviceMemory only;
-    return only;
-}
-
-void protect(int what) {
-    for (const auto& [address, bytes] : device_memory().pages) mprotect(address, bytes, what);
-}
-
-// Opens device memory for its lifetime.
-class Opened {
-public:
-    Opened() {
-        if (device_memory().open++ == 0) protect(PROT_READ | PROT_WRITE);
-    }
-    ~Opened() {
-        if (--device_memory().open == 0) protect(PROT_NONE);
-    }
-    Opened(const Opened&) = delete;
-    Opened& operator=(const Opened&) = delete;
-};
-
-std::recursive_mutex& one_at_a_time() {
-    static std::recursive_mutex only;
-    return only;
-}
-
 }  // namespace
 
 void set_order(Order next) { order = next; }
 
-void run(const char* op, dim3 grid, dim3 extent, std::size_t shared_bytes, const std::function<void()>& thread) {
-    const std::lock_guard<std::recursive_mutex> lock(one_at_a_time());
-    const Opened opened;
-    gridDim = grid;
-    blockDim = extent;
-    for (unsigned b = 0; b < grid.x * grid.y * grid.z; ++b) {
-        blockIdx = index_of(b, grid);
-        prepare_block(extent, shared_bytes);
-        run_block(op, extent.x * extent.y * extent.z, thread);
-    }
+// Limits of every GPU since compute capability 7.5, but for shared memory, which is that of 9.0.
+bool can_be_launched(dim3 grid, dim3 extent, std::size_t shared_bytes) {
+    constexpr std::size_t most_shared_bytes = std::size_t{227} << 10U;
+    constexpr std::uint64_t most_threads = 1024;
+    return grid.x <= 2147483647 && grid.y <= 65535 && grid.z <= 65535 && extent.z <= 64 &&
+           std::uint64_t{extent.x} * extent.y * extent.z <= most_threads && shared_bytes <= most_shared_bytes;
 }
 
-void with_device_memory(const std::function<void()>& work) {
-    const std::lock_guard<std::recursive_mutex> lock(one_at_a_time());
-    const Opened opened;
-    work();
+void run(const char* op, dim3 grid, dim3 extent, std::size_t shared_bytes, std::function<void()> thread) {
+    if (!can_be_launched(grid, extent, shared_bytes)) return set_last_error(cudaErrorInvalidConfiguration);
+    with_device_memory([op, grid, extent, shared_bytes, thread = std::move(thread)] {
+        gridDim = grid;
+        blockDim = extent;
+        for (unsigned b = 0; b < grid.x * grid.y * grid.z; ++b) {
+            blockIdx = index_of(b, grid);
+            prepare_block(extent, shared_bytes);
+            run_block(op, extent.x * extent.y * extent.z, thread);
+        }
+    });
 }
 
 void* dynamic_shared_memory() { return block().shared.data(); }
@@ -281,47 +245,6 @@ std::uint64_t exchange(std::uint64_t value, unsigned lane) {
     values[self.number % warp_size] = value;
     wait_at(warp.barrier);
     return values[lane];
-}
-
-cudaError_t cudaMalloc(void** address, std::size_t bytes) {
-    const std::lock_guard<std::recursive_mutex> lock(one_at_a_time());
-    void* const pages = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (pages == MAP_FAILED) return cudaErrorMemoryAllocation;
-    device_memory().pages.emplace(pages, bytes);
-    *address = pages;
-    return cudaSuccess;
-}
-
-cudaError_t cudaMallocManaged(void** address, std::size_t bytes) {
-    const std::lock_guard<std::recursive_mutex> lock(one_at_a_time());
-    std::vector<char> memory(bytes);
-    *address = memory.data();
-    device_memory().managed.emplace(*address, std::move(memory));
-    return cudaSuccess;
-}
-
-cudaError_t cudaFree(void* address) {
-    const std::lock_guard<std::recursive_mutex> lock(one_at_a_time());
-    if (device_memory().managed.erase(address) > 0) return cudaSuccess;
-    const auto found = device_memory().pages.find(address);
-    if (found == device_memory().pages.end()) throw std::logic_error("cudaFree of what cudaMalloc did not return");
-    munmap(found->first, found->second);
-    device_memory().pages.erase(found);
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
-    const std::lock_guard<std::recursive_mutex> lock(one_at_a_time());
-    const Opened opened;
-    std::memcpy(to, from, bytes);
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemsetAsync(void* to, int byte, std::size_t bytes, cudaStream_t) {
-    const std::lock_guard<std::recursive_mutex> lock(one_at_a_time());
-    const Opened opened;
-    std::memset(to, byte, bytes);
-    return cudaSuccess;
 }
 
 }  // namespace locus::simt

@@ -5,8 +5,7 @@
 //     grid       blocks run one after the other
 //     block      each of its threads is a fiber: it runs until it waits for others (__syncthreads, a shuffle) and goes on when they have come
 //     order      in which the threads of a block are let run. A kernel that forgets a barrier gives other bits in another order, so tests try several
-//     memory     dynamic shared memory is filled with NaN before each block and is as long as was asked for. Device memory (cudaMalloc) can be
-//                touched only by kernels and copies: the program that reads it by mistake crashes here as it would with a GPU
+//     memory     dynamic shared memory is filled with NaN before each block and is as long as was asked for. Device memory: simt_runtime.h
 //
 // What it does not have: the memory model of a GPU (threads switch only where they wait), warps that diverge, limits of registers, asynchronous
 // errors. Only a GPU can check those.
@@ -38,11 +37,8 @@ enum class Order : std::uint8_t { forward, backward, shuffled };
 /// In which order the threads of a block run from now on.
 void set_order(Order order);
 
-/// Runs `thread` once for each thread of each block. Threads are numbered along x, then y, then z; 32 in a row are a warp.
-void run(const char* op, dim3 grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& thread);
-
-/// Runs `work`, which may touch device memory: what stands in for a library's kernels.
-void with_device_memory(const std::function<void()>& work);
+/// Queues a run of `thread` (simt_runtime.h), once for each thread of each block. Threads are numbered along x, then y, then z; 32 in a row are a warp.
+void run(const char* op, dim3 grid, dim3 block, std::size_t shared_bytes, std::function<void()> thread);
 
 /// Of the thread that runs.
 extern dim3 threadIdx, blockIdx, blockDim, gridDim;
@@ -78,20 +74,6 @@ inline int atomicMax(int* address, int value) {
     return before;
 }
 inline float rsqrtf(float x) { return 1.0F / std::sqrt(x); }
-
-// ---- the part of CUDA's runtime that gpu_memory.cu calls ----
-
-enum cudaError_t : std::uint8_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2 };
-enum cudaMemcpyKind : std::uint8_t { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
-using cudaStream_t = int;
-
-cudaError_t cudaMalloc(void** address, std::size_t bytes);
-cudaError_t cudaMallocManaged(void** address, std::size_t bytes);  // for everyone
-cudaError_t cudaFree(void* address);
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
-cudaError_t cudaMemsetAsync(void* to, int byte, std::size_t bytes, cudaStream_t stream);
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-inline const char* cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "out of memory"; }
 // NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 }  // namespace locus::simt

@@ -42,7 +42,8 @@ void ChunkLosses::run(const MaskedLanguageModel& model, std::int64_t first_posit
     tensors_.fill(batch_, 0, first_position);
     Tape tape(arena_);
     tape.set_recording(false);
-    const MaskedLoss result = model.masked_lm_loss(tape, tensors_.input(), tensors_.targets(), 1.0, RunMode{});
+    const MaskedLoss result =
+        on_host(tape, model.masked_lm_loss(tape, tensors_.input(), tensors_.targets(), 1.0, RunMode{}));
     for (std::size_t row = 0; row < places_.size(); ++row) {
         const double loss = result.loss.as<double>()[row];
         if (!std::isfinite(loss)) {

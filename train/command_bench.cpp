@@ -1,5 +1,6 @@
 // locus bench: the speed of training steps and where their time goes, beside the peak of the processor and the rate of its memory in the same seconds. On
-// shared machines all of them swing together; their ratios do not.
+// shared machines all of them swing together; their ratios do not. On a GPU the speed is that of steps queued one behind the other, as in training; where the
+// time goes is measured in others, which wait for each phase.
 
 #include <sys/resource.h>
 
@@ -29,6 +30,7 @@
 #include "train/prepared_data.h"
 #include "train/progress_line.h"
 #include "train/signals.h"
+#include "train/stopwatch.h"
 #include "train/threads.h"
 #include "train/training_step.h"
 
@@ -41,9 +43,10 @@ constexpr double peak_seconds = 0.05;  // how long each measurement of a ceiling
 struct StepTime {
     StepPhases phases;
     ClockedStep clocked;
+    double queued = 0;  // seconds of a step with another behind it: how a GPU trains; 0 on the processor
     InferenceTimes inference;
 
-    double seconds() const { return clocked.work.seconds(); }
+    double seconds() const { return queued > 0 ? queued : clocked.work.seconds(); }
 };
 
 /// Twice the last-level cache, so that a copy within it comes from memory; where nobody knows that cache, 128 MiB.
@@ -126,6 +129,22 @@ std::int64_t largest_resident_set() {
     return std::int64_t{1024} * usage.ru_maxrss;
 }
 
+/// Seconds of a step when the next one is queued before its result is read, and nobody waits for a phase.
+double seconds_of_queued_step(TrainingStep& training, std::int64_t step, const std::vector<TokenBatch>& batches) {
+    constexpr int steps = 4;
+    training.start(step, batches);
+    training.start(step, batches);
+    training.finish();
+    Stopwatch watch;
+    for (int n = 0; n < steps; ++n) {
+        training.start(step, batches);
+        training.finish();
+    }
+    const double seconds = watch.lap() / steps;
+    training.finish();
+    return seconds;
+}
+
 StepTime time_step(TrainingStep& training, std::int64_t step, const std::vector<TokenBatch>& batches,
                    const Ceilings& ceilings) {
     StepTime time;
@@ -137,6 +156,7 @@ StepTime time_step(TrainingStep& training, std::int64_t step, const std::vector<
     training.run(step, batches);
     clock.stop();
     training.set_clock(nullptr);
+    if (training.most_under_way() > 1) time.queued = seconds_of_queued_step(training, step, batches);
     time.clocked.work = clock.work();
     time.phases = difference(training.phases(), before);
     time.clocked.peak_gflops = (peak_before + arithmetic_ceiling(ceilings)) / 2;
@@ -163,7 +183,8 @@ struct Summary {
     Device device = Device::cpu;
     int threads = 0;
     std::int64_t steps = 0, parameters = 0, tokens = 0;
-    double seconds = 0, tokens_per_second = 0, gflops = 0, peak_gflops = 0, share_of_peak = 0, copy_gigabytes = 0;
+    double seconds = 0, clocked_seconds = 0;  // of a step; the latter waits for each phase
+    double tokens_per_second = 0, gflops = 0, peak_gflops = 0, share_of_peak = 0, copy_gigabytes = 0;
     StepPhases phases;
     std::size_t activation_bytes = 0;    // the most that the arena of a step has held
     std::int64_t peak_memory_bytes = 0;  // largest resident set of the process, without what measuring takes
@@ -183,6 +204,7 @@ Summary summarise(const std::vector<StepTime>& times, double tokens, double flop
     Summary summary;
     summary.steps = static_cast<std::int64_t>(times.size());
     summary.seconds = median_of([](const StepTime& time) { return time.seconds(); });
+    summary.clocked_seconds = median_of([](const StepTime& time) { return time.clocked.work.seconds(); });
     summary.tokens_per_second = median_of([&](const StepTime& time) { return tokens / time.seconds(); });
     summary.gflops = median_of(gflops);
     summary.peak_gflops = median_of([](const StepTime& time) { return time.clocked.peak_gflops; });
@@ -196,7 +218,7 @@ Summary summarise(const std::vector<StepTime>& times, double tokens, double flop
     summary.inference.forward = median_of([](const StepTime& time) { return time.inference.forward; });
     std::vector<ClockedStep> clocked;
     for (const StepTime& time : times) clocked.push_back(time.clocked);
-    summary.rows = phase_rows(clocked, summary.seconds);
+    summary.rows = phase_rows(clocked, summary.clocked_seconds);
     return summary;
 }
 
@@ -223,6 +245,7 @@ void print_json(const Summary& summary) {
         {"steps", summary.steps},
         {"tokens_per_step", summary.tokens},
         {"seconds_per_step", summary.seconds},
+        {"seconds_phase_by_phase", summary.clocked_seconds},
         {"tokens_per_second", summary.tokens_per_second},
         {"gflops", summary.gflops},
         {"peak_gflops", summary.peak_gflops},
@@ -251,13 +274,15 @@ void print_json(const Summary& summary) {
 
 void print_text(const Summary& summary) {
     const auto phase = [&](const char* name, double seconds) {
-        fmt::print("  {:<16} {:>9.2f} ms {:>5.1f}%\n", name, 1e3 * seconds, 100 * seconds / summary.seconds);
+        fmt::print("  {:<16} {:>9.2f} ms {:>5.1f}%\n", name, 1e3 * seconds, 100 * seconds / summary.clocked_seconds);
     };
     fmt::print("processor          {}, {}, {} threads\n", summary.processor, summary.isa, summary.threads);
     if (summary.device != Device::cpu) fmt::print("device             {}\n", description_of(summary.device));
     fmt::print("model              {} parameters, {}\n", with_separators(summary.parameters), summary.precision);
     fmt::print("step               {:.2f} ms for {} tokens (median of {} steps)\n", 1e3 * summary.seconds,
                with_separators(summary.tokens), summary.steps);
+    if (summary.device != Device::cpu)
+        fmt::print("phase by phase     {:.2f} ms, waiting for each\n", 1e3 * summary.clocked_seconds);
     phase("forward", summary.phases.forward);
     phase("backward", summary.phases.backward);
     phase("optimizer", summary.phases.optimizer);

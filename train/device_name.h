@@ -15,4 +15,7 @@ const std::vector<std::string>& device_names();
 /// float64. Throws ConfigurationError with the reason when it cannot be had.
 Device device_named(const std::string& name, DType arithmetic);
 
+/// Why a GPU of this compute capability (75 for 7.5) does not do `arithmetic`, and what helps; empty when it does. `card`: its description, for the message.
+std::string why_unfit(const std::string& card, int compute_capability, DType arithmetic);
+
 }  // namespace locus

@@ -14,7 +14,8 @@ void add_batch(const MaskedLanguageModel& model, const TokenBatch& batch, BatchT
     tensors.fill(batch, 0);
     Tape tape(arena);
     tape.set_recording(false);
-    const MaskedLoss result = model.masked_lm_loss(tape, tensors.input(), tensors.targets(), 1.0, RunMode{});
+    const MaskedLoss result =
+        on_host(tape, model.masked_lm_loss(tape, tensors.input(), tensors.targets(), 1.0, RunMode{}));
     for (std::int64_t row = 0; row < batch.masked(); ++row) {
         loss_sum += result.loss.as<double>()[row];
         correct += result.correct.as<std::int32_t>()[row];

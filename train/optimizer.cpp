@@ -1,8 +1,10 @@
 #include "train/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "kernels/adamw.h"
 #include "kernels/device.h"
@@ -10,7 +12,23 @@
 namespace locus {
 namespace {
 
-Tensor range(const Tensor& all, std::int64_t begin, std::int64_t end) { return all.slice(0, begin, end); }
+// Parameters lie without gaps in the order of the list: where decay begins or ceases to apply, and the end of all.
+std::vector<std::int32_t> ends_of_runs(const Parameters& parameters) {
+    std::vector<std::int32_t> ends;
+    std::int64_t end = 0;
+    const auto& all = parameters.all();
+    for (std::size_t n = 0; n < all.size(); ++n) {
+        end += all[n].value.count();
+        if (n + 1 == all.size() || all[n + 1].decay != all[n].decay) ends.push_back(static_cast<std::int32_t>(end));
+    }
+    return ends;
+}
+
+Buffer copied(const Tensor& from, Device to) {
+    Buffer memory(static_cast<std::size_t>(from.bytes()), to);
+    copy(from, Tensor(memory.data(), from.shape, from.dtype, to));
+    return memory;
+}
 
 }  // namespace
 
@@ -18,50 +36,50 @@ Optimizer::Optimizer(const OptimizerSettings& settings, Parameters& parameters)
     : settings_(settings),
       parameters_(parameters),
       m_(static_cast<std::size_t>(parameters.count() * size_of(parameters.dtype()))),
-      v_(static_cast<std::size_t>(parameters.count() * size_of(parameters.dtype()))) {}
+      v_(static_cast<std::size_t>(parameters.count() * size_of(parameters.dtype()))),
+      squares_(sizeof(double)) {
+    const std::vector<std::int32_t> ends = ends_of_runs(parameters);
+    runs_ = static_cast<std::int64_t>(ends.size());
+    run_ends_ = Buffer(ends.size() * sizeof(std::int32_t));
+    std::copy(ends.begin(), ends.end(), run_ends().as<std::int32_t>());
+}
 
 Tensor Optimizer::m() const { return Tensor(m_.data(), {parameters_.count()}, parameters_.dtype(), device_); }
 Tensor Optimizer::v() const { return Tensor(v_.data(), {parameters_.count()}, parameters_.dtype(), device_); }
+Tensor Optimizer::squares() const { return Tensor(squares_.data(), {1}, DType::float64, device_); }
+Tensor Optimizer::run_ends() const { return Tensor(run_ends_.data(), {runs_}, DType::int32, device_); }
 
 void Optimizer::move_to(Device device) {
     if (device == device_) return;
-    const Tensor m_before = m(), v_before = v();
-    const Buffer m_kept = std::move(m_), v_kept = std::move(v_);
+    m_ = copied(m(), device);
+    v_ = copied(v(), device);
+    squares_ = copied(squares(), device);
+    run_ends_ = copied(run_ends(), device);
     device_ = device;
-    m_ = Buffer(static_cast<std::size_t>(m_before.bytes()), device);
-    v_ = Buffer(static_cast<std::size_t>(v_before.bytes()), device);
-    copy(m_before, m());
-    copy(v_before, v());
 }
+
+void Optimizer::measure_gradient_norm() { sum_of_squares({.x = parameters_.gradients(), .result = squares()}); }
 
 double Optimizer::gradient_norm() const {
-    double squares = 0;
-    sum_of_squares({.x = parameters_.gradients(), .result = &squares});
-    return std::sqrt(squares);
+    const HostCopy sum(squares());
+    return std::sqrt(*sum.tensor().as<double>());
 }
 
-void Optimizer::update(std::int64_t step, double learning_rate, double gradient_norm) {
-    const bool clips = settings_.clip > 0 && gradient_norm > settings_.clip;
-    // Parameters lie without gaps in the order of the list: neighbours that agree about decay are one run of the kernel.
-    std::int64_t begin = 0;
-    std::int64_t end = 0;
-    const auto& all = parameters_.all();
-    for (std::size_t n = 0; n < all.size(); ++n) {
-        end += all[n].value.count();
-        if (n + 1 < all.size() && all[n + 1].decay == all[n].decay) continue;
-        adamw({.parameter = range(parameters_.values(), begin, end),
-               .gradient = range(parameters_.gradients(), begin, end),
-               .m = range(m(), begin, end),
-               .v = range(v(), begin, end),
-               .learning_rate = learning_rate,
-               .beta1 = settings_.beta1,
-               .beta2 = settings_.beta2,
-               .epsilon = settings_.epsilon,
-               .weight_decay = all[n].decay ? settings_.weight_decay : 0.0,
-               .clip = clips ? settings_.clip / gradient_norm : 1.0,
-               .step = step});
-        begin = end;
-    }
+void Optimizer::update(std::int64_t step, double learning_rate) {
+    adamw({.parameter = parameters_.values(),
+           .gradient = parameters_.gradients(),
+           .m = m(),
+           .v = v(),
+           .squares = squares(),
+           .run_ends = run_ends(),
+           .first_run_decays = parameters_.all().front().decay,
+           .learning_rate = learning_rate,
+           .beta1 = settings_.beta1,
+           .beta2 = settings_.beta2,
+           .epsilon = settings_.epsilon,
+           .weight_decay = settings_.weight_decay,
+           .clip = settings_.clip,
+           .step = step});
 }
 
 }  // namespace locus

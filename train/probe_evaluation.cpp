@@ -77,7 +77,8 @@ void add_batch(const MaskedLanguageModel& model, const ProbeSettings& probe, con
     tensors.fill(batch.tokens, 0);
     Tape tape(arena);
     tape.set_recording(false);
-    const MaskedLoss result = model.masked_lm_loss(tape, tensors.input(), tensors.targets(), 1.0, RunMode{});
+    const MaskedLoss result =
+        on_host(tape, model.masked_lm_loss(tape, tensors.input(), tensors.targets(), 1.0, RunMode{}));
     std::int64_t row = 0;
     for (const ProbeExample& example : batch.examples) {
         for (std::size_t target = 0; target < example.rows.size(); ++target, ++row) {

@@ -47,13 +47,14 @@ int TrainingRun::run() {
     try {
         // A signal may have come before the validation of the step that is resumed.
         const bool ends_here = !stop_reason(train, state_).empty();
-        if ((validation_due() || ends_here) && state_.validated_step != state_.step) {
+        if ((validation_due(state_.step) || ends_here) && state_.validated_step != state_.step) {
             validate();
             save_if_due(!stop_reason(train, state_).empty());
         }
         if (state_.step < train.steps) loader_.emplace(*parts_.data.train, train, state_.step + 1);
         while (stop_reason(train, state_).empty()) advance();
     } catch (const Interrupted& interrupted) {
+        finish_steps();
         return stop_for(interrupted.signal);
     }
     ProgressLine::clear();
@@ -62,37 +63,64 @@ int TrainingRun::run() {
 }
 
 void TrainingRun::advance() {
-    const StepResult result = train_one_step();
-    record_step(result);
+    if (step_.under_way() == 0) start_step();
+    if (may_go_ahead()) start_step();
+    finish_step();
     // Whether this step is the last is asked before validation and after: it can bring an early stop, and takes time.
-    if (validation_due() || !stop_reason(parts_.settings.train, state_).empty()) validate();
+    if (!stop_reason(parts_.settings.train, state_).empty()) finish_steps();
+    if (validation_due(state_.step) || !stop_reason(parts_.settings.train, state_).empty()) validate();
     save_if_due(!stop_reason(parts_.settings.train, state_).empty());
     check_signals();
 }
 
-StepResult TrainingRun::train_one_step() {
+// Whether the step after the one under way can be begun: nothing but a row of metrics stands between them.
+bool TrainingRun::may_go_ahead() const {
+    const std::int64_t last = state_.step + step_.under_way();
+    return step_.under_way() < step_.most_under_way() && last < parts_.settings.train.steps && !validation_due(last) &&
+           !divides(parts_.settings.train.checkpoint_every, last);
+}
+
+void TrainingRun::start_step() {
+    const double waited = loader_->wait_seconds();
     const std::span<const TokenBatch> batches = loader_->next();
     check_signals();
-    const Clock::time_point begin = Clock::now();
+    if (step_.under_way() == 0) {
+        wait_seconds_ += loader_->wait_seconds() - waited;
+        working_since_ = Clock::now();
+    }
+    step_.start(state_.step + step_.under_way() + 1, batches);
+}
+
+// The time of a step that was ahead counts from the end of the one before it: together they took no longer.
+void TrainingRun::finish_step() {
     try {
-        const StepResult result = step_.run(state_.step + 1, batches);
-        const double seconds = seconds_since(begin);
+        const StepResult result = step_.finish();
+        const double seconds = seconds_since(working_since_);
+        working_since_ = Clock::now();
         step_seconds_ += seconds;
         logged_seconds_ += seconds;
         ++steps_;
-        return result;
+        record_step(result);
     } catch (const NotFiniteStep& error) {
-        const StepResult& result = error.result;
-        state_.step += 1;
-        MetricsRow row = new_row("train", result.loss, result.masked_accuracy);
-        row.learning_rate = result.learning_rate;
-        if (std::isfinite(result.loss)) row.gradient_norm = result.gradient_norm;
-        add_row(row);
-        throw NotFiniteError(
-            fmt::format("{}\n{}\na lower train.optimizer.learning_rate, a longer train.schedule.warmup or a smaller "
-                        "train.optimizer.clip usually helps",
-                        error.what(), last_checkpoint()));
+        throw_not_finite_step(error);
     }
+}
+
+void TrainingRun::finish_steps() {
+    while (step_.under_way() > 0) finish_step();
+}
+
+void TrainingRun::throw_not_finite_step(const NotFiniteStep& error) {
+    const StepResult& result = error.result;
+    state_.step += 1;
+    MetricsRow row = new_row("train", result.loss, result.masked_accuracy);
+    row.learning_rate = result.learning_rate;
+    if (std::isfinite(result.loss)) row.gradient_norm = result.gradient_norm;
+    add_row(row);
+    throw NotFiniteError(
+        fmt::format("{}\n{}\na lower train.optimizer.learning_rate, a longer train.schedule.warmup or a smaller "
+                    "train.optimizer.clip usually helps",
+                    error.what(), last_checkpoint()));
 }
 
 void TrainingRun::record_step(const StepResult& result) {
@@ -119,9 +147,9 @@ void TrainingRun::record_step(const StepResult& result) {
 
 // ---- validation -----------------------------------------------------------------------------------------------------------------------
 
-bool TrainingRun::validation_due() const {
+bool TrainingRun::validation_due(std::int64_t step) const {
     const TrainSettings& train = parts_.settings.train;
-    return state_.step == 0 || state_.step == train.steps || divides(train.evaluate_every, state_.step);
+    return step == 0 || step == train.steps || divides(train.evaluate_every, step);
 }
 
 bool TrainingRun::untrained() const { return state_.step == 0 && parts_.settings.train.init_from.empty(); }
@@ -268,11 +296,12 @@ void TrainingRun::report_end(const std::string& reason) const {
             log_warning("the checkpoint of the best step is gone or could not be saved");
     }
     const StepPhases& phases = step_.phases();
-    log_line(fmt::format(
-        "time: forward {:.1f} s, backward {:.1f} s, optimizer {:.1f} s, validation {:.1f} s, checkpoints {:.1f} s; "
-        "{} tokens/s in training",
-        phases.forward, phases.backward, phases.optimizer, validation_seconds_, save_seconds_,
-        quantity_text(tokens_ / std::max(step_seconds_, 1e-9))));
+    const std::string training = parts_.model.device() == Device::cpu
+                                     ? fmt::format("forward {:.1f} s, backward {:.1f} s, optimizer {:.1f} s",
+                                                   phases.forward, phases.backward, phases.optimizer)
+                                     : fmt::format("training {:.1f} s", step_seconds_);
+    log_line(fmt::format("time: {}, validation {:.1f} s, checkpoints {:.1f} s; {} tokens/s in training", training,
+                         validation_seconds_, save_seconds_, quantity_text(tokens_ / std::max(step_seconds_, 1e-9))));
     log_line(fmt::format("curve: {}   model: {}", (parts_.folder / "metrics.csv").string(),
                          (parts_.folder / (fs::exists(parts_.folder / "best") ? "best" : "latest")).string()));
 }
@@ -307,7 +336,7 @@ void TrainingRun::show_progress(bool at_log_step) {
     progress.loss = smoothed_loss_.value();
     progress.tokens_per_second = tokens_ / std::max(step_seconds_, 1e-9);
     progress.flops_per_second = flops_ / std::max(step_seconds_, 1e-9);
-    progress.data_wait = loader_->wait_seconds() / std::max(loader_->wait_seconds() + step_seconds_, 1e-9);
+    progress.data_wait = loader_->wait_seconds() / std::max(wait_seconds_ + step_seconds_, 1e-9);
     progress.seconds_left = seconds_left();
     line_.show(progress, at_log_step);
 }

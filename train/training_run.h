@@ -4,6 +4,9 @@
 //   step n:  train, row (each log_every)  ->  validate, row (each evaluate_every, and at the end)  ->  save (each checkpoint_every, at a new best
 //            validation loss, and at the end)
 //
+// On a GPU step n + 1 is begun before the result of step n is read (training_step.h), unless step n is followed by a validation or a checkpoint. Whatever ends
+// the run, the steps under way are finished and recorded first: no file shows that one was ahead.
+//
 // Everything that decides the numbers is a function of (seed, step) and of the checkpoint, so a run that was stopped anywhere goes on
 // with the same bits.
 
@@ -50,9 +53,13 @@ private:
     using Clock = std::chrono::steady_clock;
 
     void advance();
-    StepResult train_one_step();
+    void start_step();
+    bool may_go_ahead() const;
+    void finish_step();
+    void finish_steps();
+    [[noreturn]] void throw_not_finite_step(const NotFiniteStep& error);
     void record_step(const StepResult& result);
-    bool validation_due() const;
+    bool validation_due(std::int64_t step) const;
     bool untrained() const;
     std::int64_t samples_to_validate() const;
     void validate();
@@ -89,7 +96,10 @@ private:
     // For the progress line and tokens_per_second.
     SmoothedLoss smoothed_loss_;
     ProgressLine line_;
+    Clock::time_point
+        working_since_{};  // when the oldest step under way was begun, or the one before it was finished if that was later
     double step_seconds_ = 0, validation_seconds_ = 0, save_seconds_ = 0;  // sums
+    double wait_seconds_ = 0;  // for batches while no step was under way: not in step_seconds_
     std::int64_t steps_ = 0, validations_ = 0, validated_samples_ = 0, saves_ = 0, best_saves_ = 0;
     double logged_seconds_ = 0, logged_tokens_ = 0;  // since the last row
     double tokens_ = 0, flops_ = 0;

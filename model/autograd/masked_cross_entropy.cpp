@@ -29,9 +29,12 @@ MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor 
                    .gradient = tape.recording(),
                    .scale = scale,
                    .dbias = tape.recording() ? tape.gradient_sum(bias) : Tensor()});
-    const MaskedLoss result = {tape.on_host(loss), tape.on_host(correct)};
     tape.record({.forward = moves(logits, logits)}, [] {});
-    return result;
+    return {loss, correct};
+}
+
+MaskedLoss on_host(Tape& tape, const MaskedLoss& there) {
+    return {tape.on_host(there.loss), tape.on_host(there.correct)};
 }
 
 }  // namespace locus

@@ -185,11 +185,14 @@ Var attention(Tape& tape, HeadColumns q, HeadColumns k, HeadColumns value, std::
               const AttentionRows& q_rows, const AttentionRows& k_rows, const AttentionScore& score,
               const Dropout& dropout = {}, const DropoutRows& dropout_rows = {}, AttentionForward* computed = nullptr);
 
-/// What a masked-LM loss reports.
+/// What a masked-LM loss reports, where the tape's values lie, for as long as its node is on the tape.
 struct MaskedLoss {
     Tensor loss;     // float64 [rows], nats
     Tensor correct;  // int32 [rows]
 };
+
+/// The same in the processor's memory. Waits for a GPU.
+MaskedLoss on_host(Tape& tape, const MaskedLoss& there);
 
 /// Softmax cross-entropy of x W^T + bias against `targets`; the logits exist only inside. The gradient is seeded with `scale` for each
 /// row: after this, call tape.backward().

@@ -178,9 +178,8 @@ void register_loss_and_optimizer() {
         return [args] { adamw(args); };
     });
     register_run("sum_of_squares", {2.0 * p, 4.0 * p}, [](Workspace& w) {
-        const auto result = std::make_shared<double>();
-        const SumOfSquares args = {w.floats({parameters}), result.get()};
-        return [args, result] { sum_of_squares(args); };
+        const SumOfSquares args = {.x = w.floats({parameters}), .result = w.take({1}, DType::float64)};
+        return [args] { sum_of_squares(args); };
     });
 }
 

@@ -255,6 +255,24 @@ TEST(CrossEntropy, OnAGpuATargetOutsideTheVocabularyIsReportedAndItsRowSkipped) 
     });
 }
 
+// A loss alone would not stop the optimizer on a GPU, which looks at the gradients' norm.
+TEST(CrossEntropy, ALogitThatIsNotFiniteMakesLossAndGradientOfItsRowNaN) {
+    const auto expect_nan = [](double bad) {
+        Problem problem(2, 9, DType::float32);
+        problem.logits.set(9 + 3, bad);
+        problem.run(true);
+        wait_for(OnDevice::current());
+        for (std::int64_t v = 0; v < 9; ++v) {
+            EXPECT_TRUE(std::isfinite(problem.logits.get(0, v))) << bad;
+            EXPECT_TRUE(std::isnan(problem.logits.get(1, v))) << bad;
+        }
+    };
+    for (const double bad : {-infinity, infinity, std::numeric_limits<double>::quiet_NaN()}) {
+        expect_nan(bad);
+        on_each_gpu([&] { expect_nan(bad); });
+    }
+}
+
 TEST(CrossEntropy, BitsDoNotDependOnTheNumberOfThreads) {
     const Problem problem(201, 130, DType::float32);
     Problem first = problem;

@@ -16,25 +16,31 @@ using testing::perturbed_model;
 using testing::RaggedBatch;
 using testing::small_settings;
 
-/// What two micro-batches of training leave.
+/// Lengths of a micro-batch's sequences, and four rows of theirs that are masked.
+struct Lengths {
+    std::vector<std::int32_t> of_sequences, masked_rows = {0, 3, 5, 6};
+};
+
+/// What some micro-batches of training leave.
 struct Trained {
     std::vector<double> losses;
     std::vector<float> gradients;
 };
 
 Trained train_on(Device device, const ModelSettings& settings, DType arithmetic = DType::float32,
-                 double deviation = 0.3) {
+                 double deviation = 0.3, const std::vector<Lengths>& batches = {{{4, 1, 3}}, {{2, 7}}}) {
     const auto model = perturbed_model(settings, arithmetic, deviation);
     model->move_to(device);
-    std::vector<std::int32_t> rows = {0, 3, 5, 6}, targets = {1, 4, 9, 2};
-    const MaskedTargets masked = {Tensor(rows.data(), {4}, DType::int32), Tensor(targets.data(), {4}, DType::int32)};
     Trained trained;
     Arena arena(device);
-    for (const std::vector<std::int32_t>& lengths : {std::vector<std::int32_t>{4, 1, 3}, {2, 7}}) {
-        const RaggedBatch batch(lengths, 11);
+    for (Lengths lengths : batches) {
+        std::vector<std::int32_t> targets = {1, 4, 9, 2};
+        const MaskedTargets masked = {Tensor(lengths.masked_rows.data(), {4}, DType::int32),
+                                      Tensor(targets.data(), {4}, DType::int32)};
+        const RaggedBatch batch(lengths.of_sequences, 11);
         Tape tape(arena);
-        const MaskedLoss loss =
-            model->masked_lm_loss(tape, batch.input, masked, 0.125, {.training = true, .seed = 3, .step = 17});
+        const MaskedLoss loss = on_host(
+            tape, model->masked_lm_loss(tape, batch.input, masked, 0.125, {.training = true, .seed = 3, .step = 17}));
         for (std::int64_t row = 0; row < 4; ++row) trained.losses.push_back(loss.loss.as<double>()[row]);
         tape.backward();
     }
@@ -122,6 +128,24 @@ ModelSettings settings_with(const std::string& encoding) {
 }
 
 TEST_P(OnAGpu, AModelTrainsAsOnTheProcessor) { expect_same_on_each_gpu(settings_with(GetParam())); }
+
+// A sequence of 2,048 tokens and one of a single token. The model is as small as it can be: the stand-in needs seconds, nearly all of them for four million
+// pairs of a query and a key.
+TEST_P(OnAGpu, AModelTrainsOnLongSequencesAsOnTheProcessor) {
+    ModelSettings settings = settings_with(GetParam());
+    settings.layers = 1;
+    settings.hidden = 8;
+    settings.heads = 1;
+    settings.max_length = 2048;
+    const std::vector<Lengths> lengths = {{{2048, 1}, {0, 701, 2047, 2048}}};
+    const Trained expected = train_on(Device::cpu, settings, DType::float32, 0.3, lengths);
+    for (const Device device : {Device::simt, Device::cuda}) {
+        if (!is_available(device)) continue;
+        SCOPED_TRACE(name_of(device));
+        expect_same(settings, train_on(device, settings, DType::float32, 0.3, lengths), expected,
+                    {.loss = 2e-5, .of_largest = 1e-4F, .absolute = 1e-6F});
+    }
+}
 
 TEST_P(OnAGpu, AModelTrainsWithBfloat16AsWithFloat32) {
     expect_bfloat16_is_close_on_each_gpu(settings_with(GetParam()));

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <vector>
+
+#include "kernels/device.h"
 
 namespace locus {
 namespace {
@@ -68,7 +71,8 @@ void expect_matches_reference(DType dtype, double clip, double tolerance) {
             parameters.gradients().as<T>()[i] = static_cast<T>(gradient_at(step, static_cast<std::int64_t>(i)));
             g[i] = static_cast<double>(parameters.gradients().as<T>()[i]);
         }
-        optimizer.update(step, 0.01 * static_cast<double>(step), optimizer.gradient_norm());
+        optimizer.measure_gradient_norm();
+        optimizer.update(step, 0.01 * static_cast<double>(step));
         reference.update(step, 0.01 * static_cast<double>(step), g);
     }
     for (std::size_t i = 0; i < count; ++i) {
@@ -88,7 +92,7 @@ TEST(Optimizer, DecaysOnlyWhatAsksForIt) {
     settings.weight_decay = 0.5;
     Optimizer optimizer(settings, parameters);
     for (std::int64_t i = 0; i < parameters.count(); ++i) parameters.values().as<double>()[i] = 2;
-    optimizer.update(1, 0.1, 0);  // gradients are zero: only decay moves anything
+    optimizer.update(1, 0.1);  // gradients are zero: only decay moves anything
     for (const Parameter& parameter : parameters.all())
         EXPECT_DOUBLE_EQ(parameter.value.as<double>()[0], parameter.decay ? 2 * (1 - 0.1 * 0.5) : 2) << parameter.name;
 }
@@ -96,10 +100,53 @@ TEST(Optimizer, DecaysOnlyWhatAsksForIt) {
 TEST(Optimizer, GradientNormIsOverAllParameters) {
     Parameters parameters(DType::float32);
     declare(parameters);
-    const Optimizer optimizer({}, parameters);
+    Optimizer optimizer({}, parameters);
+    EXPECT_EQ(optimizer.gradient_norm(), 0);
     parameters.gradients().as<float>()[0] = 3;
     parameters.gradients().as<float>()[parameters.count() - 1] = -4;
+    optimizer.measure_gradient_norm();
     EXPECT_DOUBLE_EQ(optimizer.gradient_norm(), 5);
+    EXPECT_DOUBLE_EQ(*optimizer.squares().as<double>(), 25);
+}
+
+// Five steps from one start; the third gradient is not finite, and steps were queued behind it before anyone looked.
+std::vector<float> values_after(Device device, std::int64_t steps, bool breaks) {
+    Parameters parameters(DType::float32);
+    declare(parameters);
+    const std::int64_t count = parameters.count();
+    for (std::int64_t i = 0; i < count; ++i) parameters.values().as<float>()[i] = 0.25F * static_cast<float>(i) - 2;
+    OptimizerSettings settings;
+    settings.weight_decay = 0.3;
+    Optimizer optimizer(settings, parameters);
+    parameters.move_to(device);
+    optimizer.move_to(device);
+    std::vector<float> numbers(static_cast<std::size_t>(count));
+    for (std::int64_t step = 1; step <= steps; ++step) {
+        for (std::int64_t i = 0; i < count; ++i)
+            numbers[static_cast<std::size_t>(i)] = static_cast<float>(gradient_at(step, i));
+        if (breaks && step == 3) numbers.back() = std::numeric_limits<float>::infinity();
+        copy(Tensor(numbers.data(), {count}, DType::float32), parameters.gradients());
+        optimizer.measure_gradient_norm();
+        optimizer.update(step, 0.1);
+    }
+    EXPECT_EQ(std::isfinite(optimizer.gradient_norm()), !breaks);
+    copy(parameters.values(), Tensor(numbers.data(), {count}, DType::float32));
+    return numbers;
+}
+
+TEST(Optimizer, StepsBehindOneThatIsNotFiniteChangeNothing) {
+    for (const Device device : {Device::cpu, Device::simt}) {
+        if (!is_available(device)) continue;
+        EXPECT_EQ(values_after(device, 5, true), values_after(device, 2, false)) << name_of(device);
+        EXPECT_NE(values_after(device, 5, false), values_after(device, 2, false)) << name_of(device);
+    }
+}
+
+TEST(Optimizer, DoesOnAGpuWhatItDoesOnTheProcessor) {
+    if (!is_available(Device::simt)) GTEST_SKIP() << why_unavailable(Device::simt);
+    const std::vector<float> expected = values_after(Device::cpu, 5, false);
+    const std::vector<float> got = values_after(Device::simt, 5, false);
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 2e-6) << i;
 }
 
 }  // namespace
