@@ -102,11 +102,6 @@ struct Askew {
     }
 };
 
-/// A right operand of ones.
-struct Ones {
-    __device__ MmaB operator()(int, int) const { return {{0x3F803F80U, 0x3F803F80U}}; }
-};
-
 /// Of a band's 128 rows, a warp has 16 and, 64 behind them, 16 more.
 template <int n_tiles>
 using BandStrips = MmaC[2][n_tiles];
@@ -130,68 +125,99 @@ __device__ void add_to_band(BandStrips<n_tiles>& sums, const Askew& pairs, const
 
 /// What a tile, whose gradients are in shared memory, adds to a table's band.
 template <int head_dim>
-__device__ void add_tile(Summand what, BackwardTiles<head_dim>& tiles, BandStrips<head_dim / 8>& sums) {
+__device__ void add_to_table(Summand what, BackwardTiles<head_dim>& tiles, BandStrips<head_dim / 8>& sums) {
     if (what == Summand::none) return;
     const bool of_keys = what == Summand::keys, of_douts = what == Summand::douts;
     SharedRows<tile_rows, head_dim>& rows = of_keys ? tiles.k : of_douts ? tiles.dout : tiles.q_plus_v;
     add_to_band(sums, Askew{of_douts ? tiles.gradients.dropped : tiles.gradients.ds, !of_keys}, rows.columns_from(0));
 }
 
-template <int n_tiles>
-__device__ void write_band(float* to, std::int64_t columns, const BandStrips<n_tiles>& sums) {
+/// sum of dS over the pairs in the band row that has the number of the thread: in float32, since such sums nearly cancel.
+template <int head_dim>
+__device__ float sum_of_pairs(BackwardTiles<head_dim>& tiles, const ScoreStrip& ds) {
+    static_assert(tile_threads == band_rows);
+    __syncthreads();  // by_distance has been read
     LOCUS_UNROLL
-    for (int half = 0; half < 2; ++half) LOCUS_UNROLL
-    for (int n = 0; n < n_tiles; ++n) LOCUS_UNROLL
-    for (int e = 0; e < 4; ++e) {
-        const std::int64_t column = 8 * n + mma_column(e);
-        if (column < columns) to[(band_row_of_strip(half) + mma_row(e)) * columns + column] = sums[half][n].at[e];
-    }
+    for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
+    for (int e = 0; e < 4; ++e) tiles.by_distance[first_of_strip() + mma_row(e)][8 * n + mma_column(e)] = ds[n].at[e];
+    __syncthreads();
+    const int shift = middle_of_band - static_cast<int>(threadIdx.x);  // j - i
+    float sum = 0;
+    for (int i = shift < 0 ? -shift : 0; i < tile_rows && i + shift < tile_rows; ++i)
+        sum += tiles.by_distance[i][i + shift];
+    return sum;
 }
 
-/// drop(P) and dS of a tile into shared memory. False where the window hides all of it.
 template <class T, int head_dim>
-__device__ bool prepare_tile(const FusedBackward<T>& b, AttentionTile& at, BackwardTiles<head_dim>& tiles) {
-    __syncthreads();  // the last tile has been read
-    find_positions<T, head_dim>(b.pairs, at, tiles);
-    if (hidden<T, head_dim>(b.pairs, at, tiles)) return false;
+__device__ void fill_tile(const FusedBackward<T>& b, const AttentionTile& at, BackwardTiles<head_dim>& tiles) {
     fill_bias<T, head_dim>(b.pairs, at, tiles);
     fill_queries<T, head_dim>(b.pairs, at, tiles);
     fill_keys<T, head_dim>(b.pairs, at, tiles);
     fill_dout(b, at, tiles);
-    __syncthreads();  // this one can be
-    ScoreStrip dropped, ds;
-    find_gradients(b, at, tiles, dropped, ds);
-    share_gradients(tiles, dropped, ds);
-    return true;
+    __syncthreads();  // it can be read
+}
+
+/// What a block sums up.
+template <int head_dim>
+struct SumsOfBlock {
+    BandStrips<head_dim / 8> of[bands_at_once(head_dim)];
+    float pairs = 0;
+};
+
+template <class T, int head_dim>
+__device__ void add_tile(const FusedBackward<T>& b, const BandSums<head_dim>& wanted, const AttentionTile& at,
+                         BackwardTiles<head_dim>& tiles, SumsOfBlock<head_dim>& sums) {
+    {
+        ScoreStrip dropped, ds;
+        find_gradients(b, at, tiles, dropped, ds);
+        if (wanted.pairs.data != nullptr) sums.pairs += sum_of_pairs(tiles, ds);
+        share_gradients(tiles, dropped, ds);
+    }
+    LOCUS_UNROLL
+    for (int n = 0; n < bands_at_once(head_dim); ++n) add_to_table<head_dim>(wanted.of[n].what, tiles, sums.of[n]);
+}
+
+/// The tiles of a sequence on a diagonal.
+template <class T, int head_dim>
+__device__ void add_diagonal(const FusedBackward<T>& b, const BandSums<head_dim>& wanted, std::int64_t sequence,
+                             std::int64_t diagonal, SumsOfBlock<head_dim>& sums) {
+    auto& tiles = *shared_memory<BackwardTiles<head_dim>>();
+    const AttentionPairs<T>& pairs = b.pairs;
+    AttentionTile at = tile_of(pairs, sequence);
+    const std::int64_t q_end = pairs.q_offsets[sequence + 1], k_end = pairs.k_offsets[sequence + 1];
+    std::int64_t query = pairs.q_offsets[sequence] + (diagonal > 0 ? diagonal : 0) * tile_rows,
+                 key = pairs.k_offsets[sequence] + (diagonal < 0 ? -diagonal : 0) * tile_rows;
+    for (; query < q_end && key < k_end; query += tile_rows, key += tile_rows) {
+        at.queries = tile_from(query, q_end), at.keys = tile_from(key, k_end);
+        __syncthreads();  // the last tile has been read
+        find_positions<T, head_dim>(pairs, at, tiles);
+        if (hidden<T, head_dim>(pairs, at, tiles)) return;  // the others of the diagonal are too
+        fill_tile(b, at, tiles);
+        add_tile(b, wanted, at, tiles, sums);
+    }
+}
+
+template <int n_tiles>
+__device__ void write_band(float* to, const BandStrips<n_tiles>& sums) {
+    LOCUS_UNROLL
+    for (int half = 0; half < 2; ++half) LOCUS_UNROLL
+    for (int n = 0; n < n_tiles; ++n) LOCUS_UNROLL
+    for (int e = 0; e < 4; ++e)
+        to[(band_row_of_strip(half) + mma_row(e)) * 8 * n_tiles + 8 * n + mma_column(e)] = sums[half][n].at[e];
 }
 
 template <class T, int head_dim>
 __global__ void __launch_bounds__(tile_threads)
     attention_band_sums_kernel(FusedBackward<T> b, BandSums<head_dim> wanted) {
-    auto& tiles = *shared_memory<BackwardTiles<head_dim>>();
-    const AttentionPairs<T>& pairs = b.pairs;
-    const std::int64_t head = blockIdx.x % pairs.heads, group = blockIdx.x / pairs.heads % wanted.groups,
-                       place = blockIdx.x / pairs.heads / wanted.groups, diagonal = Diagonals::at(place);
-    BandStrips<head_dim / 8> sums[bands_at_once(head_dim)];
-    BandStrips<1> sums_of_pairs;
-    for (std::int64_t s = group; s < pairs.sequences; s += wanted.groups) {
-        if (wanted.regular[s] == 0) continue;
-        AttentionTile at = tile_of(pairs, s);
-        const std::int64_t q_end = pairs.q_offsets[s + 1], k_end = pairs.k_offsets[s + 1];
-        std::int64_t query = pairs.q_offsets[s] + (diagonal > 0 ? diagonal : 0) * tile_rows,
-                     key = pairs.k_offsets[s] + (diagonal < 0 ? -diagonal : 0) * tile_rows;
-        for (; query < q_end && key < k_end; query += tile_rows, key += tile_rows) {
-            at.queries = tile_from(query, q_end), at.keys = tile_from(key, k_end);
-            if (!prepare_tile(b, at, tiles)) continue;
-            LOCUS_UNROLL
-            for (int n = 0; n < bands_at_once(head_dim); ++n) add_tile<head_dim>(wanted.of[n].what, tiles, sums[n]);
-            if (wanted.pairs.data != nullptr) add_to_band(sums_of_pairs, Askew{tiles.gradients.ds, true}, Ones());
-        }
-    }
+    const std::int64_t heads = b.pairs.heads, head = blockIdx.x % heads, group = blockIdx.x / heads % wanted.groups,
+                       place = blockIdx.x / heads / wanted.groups;
+    SumsOfBlock<head_dim> sums;
+    for (std::int64_t s = group; s < b.pairs.sequences; s += wanted.groups)
+        if (wanted.regular[s] != 0) add_diagonal(b, wanted, s, Diagonals::at(place), sums);
     LOCUS_UNROLL
     for (int n = 0; n < bands_at_once(head_dim); ++n)
-        if (wanted.of[n].what != Summand::none) write_band(wanted.of[n].to.of(group, place, head), head_dim, sums[n]);
-    if (wanted.pairs.data != nullptr) write_band(wanted.pairs.of(group, place, head), 1, sums_of_pairs);
+        if (wanted.of[n].what != Summand::none) write_band(wanted.of[n].to.of(group, place, head), sums.of[n]);
+    if (wanted.pairs.data != nullptr) wanted.pairs.of(group, place, head)[threadIdx.x] = sums.pairs;
 }
 
 // ---- 2. by distance ----
