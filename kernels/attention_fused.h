@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/attention.h"
+#include "kernels/attention_choice.h"
 #include "kernels/gpu.h"
 
 namespace locus::LOCUS_TARGET {
@@ -24,9 +25,8 @@ bool is_fusable(const Args& args) {
     };
     bool aligned = true;
     for (const Tensor& x : read_by_fours) aligned = aligned && begins_at_fours(x);
-    return (args.bfloat16 || args.q.dtype == DType::bfloat16) &&
-           (head_dim == 32 || head_dim == 64 || head_dim == 128) && !terms.channels[0] && !terms.channels[1] &&
-           !terms.channels[2] && aligned;
+    return (args.bfloat16 || args.q.dtype == DType::bfloat16) && fits_tensor_cores(head_dim) && !terms.channels[0] &&
+           !terms.channels[1] && !terms.channels[2] && aligned;
 }
 
 void attention_fused_forward(const AttentionForward& args);

@@ -184,11 +184,12 @@ __device__ void add_diagonal(const FusedBackward<T>& b, const BandSums<head_dim>
     auto& tiles = *shared_memory<BackwardTiles<head_dim>>();
     const AttentionPairs<T>& pairs = b.pairs;
     AttentionTile at = tile_of(pairs, sequence);
-    const std::int64_t q_end = pairs.q_offsets[sequence + 1], k_end = pairs.k_offsets[sequence + 1];
-    std::int64_t query = pairs.q_offsets[sequence] + (diagonal > 0 ? diagonal : 0) * tile_rows,
-                 key = pairs.k_offsets[sequence] + (diagonal < 0 ? -diagonal : 0) * tile_rows;
-    for (; query < q_end && key < k_end; query += tile_rows, key += tile_rows) {
-        at.queries = tile_from(query, q_end), at.keys = tile_from(key, k_end);
+    at.queries.end = pairs.q_offsets[sequence] + (diagonal > 0 ? diagonal : 0) * tile_rows;
+    at.keys.end = pairs.k_offsets[sequence] + (diagonal < 0 ? -diagonal : 0) * tile_rows;
+    while (true) {
+        at.queries = tile_from(at.queries.end, pairs.q_offsets[sequence + 1]);
+        at.keys = tile_from(at.keys.end, pairs.k_offsets[sequence + 1]);
+        if (at.queries.begin >= at.queries.end || at.keys.begin >= at.keys.end) return;
         __syncthreads();  // the last tile has been read
         find_positions<T, head_dim>(pairs, at, tiles);
         if (hidden<T, head_dim>(pairs, at, tiles)) return;  // the others of the diagonal are too
