@@ -54,6 +54,8 @@ struct RelativeTable {
 struct AttentionRows {
     Tensor offsets;    // int32 [sequences + 1]
     Tensor positions;  // int32 [rows]
+    // How many rows the longest sequence has, where that is known without reading offsets that may lie on a GPU; 0: not known, at most all.
+    std::int64_t longest = 0;
 };
 
 constexpr int max_attention_biases = 4;

@@ -4,7 +4,7 @@
 //   2. by key      a block for each key row and head: dk, dvalue, db
 //   3. the shares added to the gradients of the terms, in the order of the rows
 //
-// Where attention_fused.h can do the rows' gradients, what remains is 1 without dq, and 3, for those of the terms.
+// Where attention_fused.h can do all that, what remains is 1 without dq, and 3, for the terms of sequences that are not regular. Mostly there are none.
 //
 //   owner    within a block, thread c owns column c of everything: it runs over a tile of pairs that all threads have prepared
 //   memory   scratch: D, and for each head at most 32 shares of the gradients of the terms
@@ -12,7 +12,6 @@
 
 #include "kernels/attention.h"
 #include "kernels/attention_fused.h"
-#include "kernels/device.h"
 #include "kernels/gpu_attention_pair.h"
 
 namespace locus::LOCUS_TARGET {
@@ -45,7 +44,8 @@ struct Backward : BackwardPairs<T> {
     bool accumulate;
     ChannelGradients dchannels[max_attention_channels];
     TermShares shares = {};
-    std::int64_t groups = 0;  // of query rows
+    std::int64_t groups = 0;          // of query rows
+    std::int32_t* regular = nullptr;  // [sequences]: those done already; null: none is
 
     Backward(const char* op, const AttentionBackward& args)
         : BackwardPairs<T>{.pairs = AttentionPairs<T>(op, args),
@@ -86,6 +86,17 @@ __device__ void add_channels(const Backward<T>& b, const TileOf& at, const Gradi
             sum += tile.ds[n - at.others.begin] * x.of(n, at.head)[c];
         gradient.of(at.row, at.head)[c] += b.pairs.scale * sum;
     }
+}
+
+// ---- which sequences ----
+
+/// Whether all sequences have been done already. All threads of the block have to come.
+__device__ bool all_done(const std::int32_t* regular, std::int64_t sequences) {
+    if (regular == nullptr) return false;
+    int left = 0;
+    for (std::int64_t s = threadIdx.x; s < sequences; s += blockDim.x)
+        if (regular[s] == 0) left = 1;
+    return block_max(left) == 0;
 }
 
 // ---- 1. by query ----
@@ -159,12 +170,23 @@ __device__ void query_gradients(const Backward<T>& b, std::int64_t query, std::i
     if (b.dq.present()) write_row(b.dq.of(query, head), dq, b.pairs.head_dim, b.accumulate);
 }
 
+__device__ void clear(const Shares& shares) {
+    if (shares.data == nullptr) return;
+    for (std::int64_t n = threadIdx.x; n < shares.count; n += blockDim.x) shares.of_block()[n] = 0;
+}
+
 template <class T>
 __global__ void attention_query_gradients_kernel(Backward<T> b, std::int64_t q_rows) {
     __shared__ GradientTile tile;
+    if (all_done(b.regular, b.pairs.sequences)) return;
+    const TermShares& s = b.shares;
+    for (const Shares& one : {s.key_table, s.query_table, s.value_table, s.content_bias, s.position_bias}) clear(one);
+    for (const Shares& one : s.biases) clear(one);
+    __syncthreads();
     const std::int64_t group = blockIdx.x / b.pairs.heads, head = blockIdx.x % b.pairs.heads;
     for (std::int64_t query = q_rows * group / b.groups; query < q_rows * (group + 1) / b.groups; ++query)
-        query_gradients(b, query, head, tile);
+        if (b.regular == nullptr || b.regular[b.pairs.sequence_of(b.pairs.q_offsets, query)] == 0)
+            query_gradients(b, query, head, tile);
 }
 
 // ---- 2. by key ----
@@ -227,7 +249,9 @@ struct TermGradient {
 };
 
 /// Adds all shares of a number, and all heads' when they have the term in common.
-__global__ void add_shares_kernel(Shares shares, std::int64_t groups, std::int64_t heads, TermGradient to) {
+__global__ void add_shares_kernel(Shares shares, std::int64_t groups, std::int64_t heads, TermGradient to,
+                                  const std::int32_t* regular, std::int64_t sequences) {
+    if (all_done(regular, sequences)) return;
     const std::int64_t i = index_in_grid();
     if (i >= to.heads * shares.count) return;
     const std::int64_t owner = i / shares.count, place = i % shares.count;
@@ -250,9 +274,9 @@ void for_each_term(const AttentionTermGradients& gradients, TermShares& shares, 
     for (int n = 0; n < max_attention_biases; ++n) each(shares.biases[n], gradients.biases[n]);
 }
 
-/// Lays D and the shares out in scratch memory, the shares filled with zeros.
+/// Lays D, the shares and, if wanted, the marks of regular sequences out in scratch memory.
 template <class T>
-void lay_out(const AttentionBackward& args, Backward<T>& b) {
+void lay_out(const AttentionBackward& args, Backward<T>& b, bool with_marks) {
     const std::int64_t q_rows = args.q.shape[0], heads = b.pairs.heads;
     std::int64_t of_block = 0;  // numbers in the shares of one block
     for_each_term(args.dterms, b.shares, [&](Shares& shares, const Tensor& gradient) {
@@ -261,25 +285,24 @@ void lay_out(const AttentionBackward& args, Backward<T>& b) {
     });
     b.groups = of_block == 0 || q_rows < most_shares ? q_rows : most_shares;
     const std::int64_t blocks = b.groups * heads;
-    auto* next =
-        static_cast<float*>(scratch(static_cast<std::size_t>(q_rows * heads + blocks * of_block) * sizeof(float)));
+    const std::int64_t words = q_rows * heads + blocks * of_block + b.pairs.sequences;
+    auto* next = static_cast<float*>(scratch(static_cast<std::size_t>(words) * sizeof(float)));
     b.weighted_sum = next;
     next += q_rows * heads;
-    if (blocks * of_block == 0) return;
-    fill_zeros(Tensor(next, {blocks * of_block}, DType::float32, this_device));
     for_each_term(args.dterms, b.shares, [&](Shares& shares, const Tensor& gradient) {
         if (gradient) shares.data = next;
         next += blocks * shares.count;
     });
+    if (with_marks) b.regular = reinterpret_cast<std::int32_t*>(next);
 }
 
-/// Everything, or only the gradients of the terms.
+/// Everything, or only the gradients of the terms that sequences which are not regular contribute to.
 template <class T>
 void backward(const AttentionBackward& args, bool of_rows) {
     const char* const op = "attention_backward";
     Backward<T> b(op, args);
-    lay_out(args, b);
-    if (!of_rows) b.dq = {};
+    lay_out(args, b, !of_rows);
+    if (!of_rows) b.dq = {}, mark_regular_sequences(args, b.regular);
     const std::int64_t heads = b.pairs.heads;
     const auto row_bytes = static_cast<std::size_t>(b.pairs.head_dim) * sizeof(float);
     launch(one_block_each(op, b.groups * heads, tile_pairs, row_bytes), attention_query_gradients_kernel<T>, b,
@@ -290,7 +313,7 @@ void backward(const AttentionBackward& args, bool of_rows) {
     for_each_term(args.dterms, b.shares, [&](const Shares& shares, const Tensor& gradient) {
         if (shares.data != nullptr)
             launch(one_thread_each(op, gradient.count()), add_shares_kernel, shares, b.groups, heads,
-                   TermGradient(gradient));
+                   TermGradient(gradient), b.regular, b.pairs.sequences);
     });
 }
 
@@ -306,7 +329,7 @@ bool asks_for_terms(const AttentionBackward& args) {
 void attention_backward(const AttentionBackward& args) {
     const bool fused = is_fusable(args) && begins_at_fours(args.dout);
     if (fused) attention_fused_backward(args);
-    if (fused && !asks_for_terms(args)) return;
+    if (fused && (!asks_for_terms(args) || !uses_positions(args.terms))) return;
     for_storage("attention_backward", args.q.dtype, [&](auto zero) { backward<decltype(zero)>(args, !fused); });
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/attention.h"
+#include "kernels/attention_choice.h"
 #include "kernels/gpu.h"
 
 namespace locus::LOCUS_TARGET {
@@ -24,13 +25,31 @@ bool is_fusable(const Args& args) {
     };
     bool aligned = true;
     for (const Tensor& x : read_by_fours) aligned = aligned && begins_at_fours(x);
-    return (args.bfloat16 || args.q.dtype == DType::bfloat16) &&
-           (head_dim == 32 || head_dim == 64 || head_dim == 128) && !terms.channels[0] && !terms.channels[1] &&
-           !terms.channels[2] && aligned;
+    return (args.bfloat16 || args.q.dtype == DType::bfloat16) && fits_tensor_cores(head_dim) && !terms.channels[0] &&
+           !terms.channels[1] && !terms.channels[2] && aligned;
 }
 
 void attention_fused_forward(const AttentionForward& args);
-/// dq, dk and dvalue, not the gradients of the terms.
+/// dq, dk and dvalue; and the gradients of the terms, as far as regular sequences go.
 void attention_fused_backward(const AttentionBackward& args);
+
+// ---- gradients of the terms: attention_fused_terms.cu ----
+
+/// Marks [sequences] with 1 where a sequence is regular: its queries and keys begin at the same position and run on from there, or nothing depends on
+/// positions; and with 0 where it is not.
+void mark_regular_sequences(const AttentionBackward& args, std::int32_t* regular);
+
+/// How the work is cut up, and where the parts of its memory begin, in words of 4 bytes.
+struct FusedTerms {
+    std::int64_t tiles = 0;   // of the longest sequence
+    std::int64_t groups = 0;  // of sequences
+    std::int64_t regular = 0, of_row = 0, bands = 0, pairs = 0, sums = 0, sums_of_pairs = 0;
+    std::int64_t end = 0;  // 0: nobody asks for a gradient
+};
+FusedTerms plan_fused_terms(const AttentionBackward& args);
+
+/// Adds what regular sequences contribute to the gradients of the terms. `weighted_sum`: D, [q_rows, heads]; `memory`: as planned.
+void attention_fused_terms(const AttentionBackward& args, const FusedTerms& plan, const float* weighted_sum,
+                           float* memory);
 
 }  // namespace locus::LOCUS_TARGET

@@ -1,90 +1,27 @@
-// Gradients of q, k and value on tensor cores, from tiles of 64 queries and 64 keys (gpu_attention_tile.h has the picture). P is computed again, from
-// log_sum_exp, wherever it is needed.
+// Gradients of q, k and value on tensor cores, from tiles of 64 queries and 64 keys (gpu_attention_backward_tile.h). Those of the terms:
+// attention_fused_terms.cu.
 //
 //   1. by query    a block for each tile of queries goes through the keys: D, then dq = scale * (dS K + (dS spread by distance) Kband)
 //   2. by key      a block for each tile of keys goes through the queries: dvalue = drop(P)^T dout,
 //                                                                          dk = scale * (dS^T (Q + u) + (dS^T spread by distance) Qband)
 //
-//     dP = drop'( dout V^T + dout Vband^T at its distance )       dS = f P (dP - D)
-//
 //   bytes    in 1 q, dout, out, dq once and k, value, bands for each tile of queries; in 2 k, value, dk, dvalue once and the others for each tile
 //   flop     content 14 S^2 head_dim per head (scores and dP twice), all on tensor cores
-//   memory   scratch: D [q_rows, heads]; in shared memory at most 152 KB
+//   memory   scratch: D [q_rows, heads], and what the terms need; in shared memory at most 152 KB
 //   papers   Dao 2022 and 2023 (FlashAttention)
 
 #include "kernels/attention_fused.h"
-#include "kernels/gpu_attention_tile.h"
+#include "kernels/gpu_attention_backward_tile.h"
 
 namespace locus::LOCUS_TARGET {
 namespace {
 
 template <class T>
-struct FusedBackward {
-    AttentionPairs<T> pairs;
-    HeadRows<const T> dout, out;
-    const float* log_sum_exp;  // [q_rows, heads]
-    float* weighted_sum;       // D, [q_rows, heads]
+struct RowGradients {
+    float* weighted_sum;  // D, [q_rows, heads]
     HeadRows<T> dq, dk, dvalue;
     bool accumulate;
 };
-
-template <int head_dim>
-struct BackwardTiles : AttentionTiles<head_dim> {
-    SharedRows<tile_rows, head_dim> dout;
-};
-static_assert(sizeof(BackwardTiles<128>) <= 160 * 1024, "a block of an A100 can have 163 KB");
-
-// ---- the gradients of a tile's pairs ----
-
-/// dP(i, j) += dout_i . V[r(i, j)]
-template <class T, int head_dim>
-__device__ void add_products_with_value_table(const FusedBackward<T>& b, const AttentionTile& at,
-                                              BackwardTiles<head_dim>& tiles, ScoreStrip& dp) {
-    const VectorTable& table = b.pairs.value_table;
-    if (!at.runs_on)
-        return add_products_pair_by_pair<head_dim>(
-            at, tiles,
-            [&](int i, int, std::int64_t r) {
-                return dot(tiles.dout.row(i), nullptr, table.vector(at.head, r), head_dim);
-            },
-            dp);
-    fill_band(table, at, tiles);
-    add_products_of_queries<head_dim>(tiles, tiles.dout, dp);
-}
-
-/// From the score to drop(P), and from dP before its dropout to dS.
-template <class T>
-__device__ void finish_gradients(const FusedBackward<T>& b, const AttentionTile& at, ScoreStrip& score,
-                                 ScoreStrip& dp) {
-    float log_sum_exp[2] = {}, weighted_sum[2] = {};
-    for (int half = 0; half < 2; ++half) {
-        const std::int64_t query = at.queries.begin + first_of_strip() + mma_row(2 * half);
-        if (query >= at.queries.end) continue;
-        log_sum_exp[half] = b.log_sum_exp[query * b.pairs.heads + at.head];
-        weighted_sum[half] = b.weighted_sum[query * b.pairs.heads + at.head];
-    }
-    KeptStrip drawn = {};
-    if (b.pairs.drops) drawn = draw_kept(b.pairs, at);
-    const float if_kept = b.pairs.drops ? static_cast<float>(b.pairs.dropout.scale) : 1.0F;
-    LOCUS_UNROLL
-    for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
-    for (int e = 0; e < 4; ++e) {
-        const float p = score[n].at[e] == -INFINITY ? 0.0F : expf(score[n].at[e] - log_sum_exp[e / 2]);
-        const float kept = !b.pairs.drops || drawn.keeps(n, e) ? if_kept : 0.0F;
-        score[n].at[e] = p * kept;
-        dp[n].at[e] = at.factor * p * (dp[n].at[e] * kept - weighted_sum[e / 2]);
-    }
-}
-
-/// drop(P) and dS of the warp's strip.
-template <class T, int head_dim>
-__device__ void find_gradients(const FusedBackward<T>& b, const AttentionTile& at, BackwardTiles<head_dim>& tiles,
-                               ScoreStrip& dropped, ScoreStrip& ds) {
-    find_scores<T, head_dim>(b.pairs, at, tiles, dropped);
-    multiply_strip<head_dim / 16>(ds, tiles.dout.rows_from(first_of_strip()), tiles.value.rows_from(0));
-    if (b.pairs.value_table.present()) add_products_with_value_table(b, at, tiles, ds);
-    finish_gradients(b, at, dropped, ds);
-}
 
 /// Rows of a strip to their places, times a factor.
 template <class T, int n_tiles>
@@ -101,26 +38,11 @@ __device__ void write_strip(const HeadRows<T>& to, Span rows, std::int64_t head,
     }
 }
 
-template <class T, int head_dim>
-__device__ void fill_dout(const FusedBackward<T>& b, const AttentionTile& at, BackwardTiles<head_dim>& tiles) {
-    fill(tiles.dout, RowsOfHead<T>{b.dout, at.head, at.queries, nullptr});
-}
-
-template <class T>
-__device__ AttentionTile tile_of(const AttentionPairs<T>& pairs, std::int64_t sequence) {
-    return {.head = blockIdx.x % pairs.heads,
-            .sequence = sequence,
-            .queries = {},
-            .keys = {},
-            .factor = pairs.factor_of_sequence(sequence),
-            .runs_on = true};
-}
-
 // ---- 1. by query ----
 
 /// D_i = dout_i . out_i, a warp for its strip.
 template <class T>
-__device__ void find_weighted_sums(const FusedBackward<T>& b, const AttentionTile& at) {
+__device__ void find_weighted_sums(const FusedBackward<T>& b, const AttentionTile& at, float* weighted_sum) {
     const int lane = static_cast<int>(threadIdx.x) % warp_size;
     for (int n = 0; n < strip_rows; ++n) {
         const std::int64_t query = at.queries.begin + first_of_strip() + n;
@@ -129,19 +51,20 @@ __device__ void find_weighted_sums(const FusedBackward<T>& b, const AttentionTil
             for (std::int64_t c = lane; c < b.pairs.head_dim; c += warp_size)
                 part += load(b.dout.of(query, at.head) + c) * load(b.out.of(query, at.head) + c);
         part = warp_sum(part);
-        if (lane == 0 && query < at.queries.end) b.weighted_sum[query * b.pairs.heads + at.head] = part;
+        if (lane == 0 && query < at.queries.end) weighted_sum[query * b.pairs.heads + at.head] = part;
     }
 }
 
 template <class T, int head_dim>
-__global__ void __launch_bounds__(tile_threads) attention_fused_query_gradients_kernel(FusedBackward<T> b) {
+__global__ void __launch_bounds__(tile_threads)
+    attention_fused_query_gradients_kernel(FusedBackward<T> b, RowGradients<T> to) {
     auto& tiles = *shared_memory<BackwardTiles<head_dim>>();
     const AttentionPairs<T>& pairs = b.pairs;
     const TileRows mine = rows_of_tile(pairs.q_offsets, pairs.sequences, blockIdx.x / pairs.heads);
     AttentionTile at = tile_of(pairs, mine.sequence);
     at.queries = mine.rows;
     if (at.queries.begin == at.queries.end) return;
-    find_weighted_sums(b, at);
+    find_weighted_sums(b, at, to.weighted_sum);
     fill_queries<T, head_dim>(pairs, at, tiles);
     fill_dout(b, at, tiles);
     MmaC dq[head_dim / 8];
@@ -159,24 +82,10 @@ __global__ void __launch_bounds__(tile_threads) attention_fused_query_gradients_
         multiply_strip<tile_rows / 16>(dq, StripOf{ds}, tiles.k.columns_from(0));
         if (pairs.key_table.present()) add_rows_by_distance<head_dim>(pairs.key_table, at, tiles, ds, dq);
     }
-    write_strip(b.dq, at.queries, at.head, pairs.scale, dq, b.accumulate);
+    write_strip(to.dq, at.queries, at.head, pairs.scale, dq, to.accumulate);
 }
 
 // ---- 2. by key ----
-
-/// For all warps, since keys meet the queries of every strip.
-template <int head_dim>
-__device__ void share_gradients(BackwardTiles<head_dim>& tiles, const ScoreStrip& dropped, const ScoreStrip& ds) {
-    __syncthreads();  // by_distance, which is in the same place, has been read
-    LOCUS_UNROLL
-    for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
-    for (int e = 0; e < 4; ++e) {
-        const int i = first_of_strip() + mma_row(e), j = 8 * n + mma_column(e);
-        store(tiles.gradients.dropped.row(i) + j, dropped[n].at[e]);
-        store(tiles.gradients.ds.row(i) + j, ds[n].at[e]);
-    }
-    __syncthreads();
-}
 
 /// dk_j += sum_i dS(i, j) Q[r(i, j)]
 template <int head_dim>
@@ -229,7 +138,8 @@ __device__ void add_to_keys(const FusedBackward<T>& b, const AttentionTile& at, 
 }
 
 template <class T, int head_dim>
-__global__ void __launch_bounds__(tile_threads) attention_fused_key_gradients_kernel(FusedBackward<T> b) {
+__global__ void __launch_bounds__(tile_threads)
+    attention_fused_key_gradients_kernel(FusedBackward<T> b, RowGradients<T> to) {
     auto& tiles = *shared_memory<BackwardTiles<head_dim>>();
     const AttentionPairs<T>& pairs = b.pairs;
     const TileRows mine = rows_of_tile(pairs.k_offsets, pairs.sequences, blockIdx.x / pairs.heads);
@@ -250,31 +160,29 @@ __global__ void __launch_bounds__(tile_threads) attention_fused_key_gradients_ke
         __syncthreads();  // this one can be
         add_to_keys(b, at, tiles, dk, dvalue);
     }
-    write_strip(b.dk, at.keys, at.head, pairs.scale, dk, b.accumulate);
-    write_strip(b.dvalue, at.keys, at.head, 1.0F, dvalue, b.accumulate);
+    write_strip(to.dk, at.keys, at.head, pairs.scale, dk, to.accumulate);
+    write_strip(to.dvalue, at.keys, at.head, 1.0F, dvalue, to.accumulate);
 }
 
 template <class T, int head_dim>
 void backward(const AttentionBackward& args) {
     const char* const op = "attention_backward";
-    const AttentionPairs<T> pairs(op, args);
-    const std::int64_t q_rows = args.q.shape[0];
-    const auto bytes_of_sums = static_cast<std::size_t>(q_rows * pairs.heads) * sizeof(float);
-    const FusedBackward<T> b = {.pairs = pairs,
-                                .dout = HeadRows<const T>(args.dout),
-                                .out = HeadRows<const T>(args.out),
-                                .log_sum_exp = args.log_sum_exp.as<float>(),
-                                .weighted_sum = static_cast<float*>(scratch(bytes_of_sums)),
+    const std::int64_t q_rows = args.q.shape[0], sums = q_rows * args.q.shape[1];
+    const FusedTerms terms = plan_fused_terms(args);
+    auto* const memory = static_cast<float*>(scratch(static_cast<std::size_t>(sums + terms.end) * sizeof(float)));
+    const FusedBackward<T> b(op, args, memory);
+    const RowGradients<T> to = {.weighted_sum = memory,
                                 .dq = HeadRows<T>(args.dq),
                                 .dk = HeadRows<T>(args.dk),
                                 .dvalue = HeadRows<T>(args.dvalue),
                                 .accumulate = args.accumulate};
     const auto blocks_for_tiles = [&](std::int64_t rows) {
-        return one_block_each(op, most_tiles(rows, pairs.sequences) * pairs.heads, tile_threads,
+        return one_block_each(op, most_tiles(rows, b.pairs.sequences) * b.pairs.heads, tile_threads,
                               sizeof(BackwardTiles<head_dim>));
     };
-    launch(blocks_for_tiles(q_rows), attention_fused_query_gradients_kernel<T, head_dim>, b);
-    launch(blocks_for_tiles(args.k.shape[0]), attention_fused_key_gradients_kernel<T, head_dim>, b);
+    launch(blocks_for_tiles(q_rows), attention_fused_query_gradients_kernel<T, head_dim>, b, to);
+    launch(blocks_for_tiles(args.k.shape[0]), attention_fused_key_gradients_kernel<T, head_dim>, b, to);
+    attention_fused_terms(args, terms, memory, memory + sums);
 }
 
 }  // namespace

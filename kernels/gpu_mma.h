@@ -103,6 +103,14 @@ __device__ inline MmaA mma_a(const MmaC& left, const MmaC& right) {
             pair_of(right.at[2], right.at[3])};
 }
 
+/// A[i, k] = element(i, k), a bfloat16_t, for a matrix that is not simply one in memory.
+template <class Element>
+__device__ MmaA mma_a_of(const Element& element) {
+    const int row = mma_row(0), column = mma_column(0);
+    const auto pair = [&](int i, int k) { return pair_of(element(i, k), element(i, k + 1)); };
+    return {pair(row, column), pair(row + 8, column), pair(row, column + 8), pair(row + 8, column + 8)};
+}
+
 // ---- the product ----
 
 #if defined(LOCUS_NO_BFLOAT16_INSTRUCTIONS)

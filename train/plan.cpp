@@ -6,6 +6,8 @@
 
 #include "data/probes/probe_batches.h"
 #include "data/tokenizer.h"
+#include "kernels/attention_choice.h"
+#include "kernels/device.h"
 #include "kernels/matmul_onednn.h"
 #include "model/cost.h"
 #include "train/configuration/values.h"
@@ -39,6 +41,13 @@ std::string describe_precision(const RunSettings& run) {
     return native ? "float32 with bfloat16 products"
                   : "float32 with operands rounded to bfloat16 (this processor has no instructions for them: float32 "
                     "is as fast)";
+}
+
+std::string describe_gpu(Device device, const RunSettings& run, const ModelSettings& model) {
+    bool has_channels = false;
+    for (const PositionSettings& position : model.position) has_channels = has_channels || position.encoding == "tupe";
+    return description_of(device) + "; " +
+           describe_attention(dtype_of_precision(run.precision), model.hidden / model.heads, has_channels);
 }
 
 PlannedVocabulary planned_vocabulary(const Settings& settings) {

@@ -120,7 +120,7 @@ void report_start(const Settings& settings, const PreparedData& data, const Mask
     const double flops = 3 * forward_flops(shape, length, length, masked) / static_cast<double>(length);
     const MemoryEstimate memory = training_memory(shape, train.batch_size, length, masked_share);
     log_line(fmt::format("processor: {}, {}, {} threads", processor_name(), name_of(isa()), omp_get_max_threads()));
-    if (model.device() != Device::cpu) log_line("device: " + description_of(model.device()));
+    if (model.device() != Device::cpu) log_line("device: " + describe_gpu(model.device(), settings.run, shape));
     log_line(fmt::format("kernels: matrix products by {}, all else own kernels for {}; {}",
                          multiplier_of(model.parameters().dtype()), name_of(isa()), describe_precision(settings.run)));
     log_line(

@@ -1,5 +1,7 @@
 #include "model/autograd/tape.h"
 
+#include <algorithm>
+
 #include "kernels/add.h"
 #include "kernels/device.h"
 
@@ -42,6 +44,16 @@ Tensor Tape::resident(const Tensor& tensor) {
         copy(tensor, there);
     }
     return there.reshape(tensor.shape);
+}
+
+AttentionRows Tape::resident(const AttentionRows& rows) {
+    std::int64_t longest = rows.longest;
+    if (rows.offsets.device == Device::cpu) {
+        const auto* const offsets = rows.offsets.as<std::int32_t>();
+        for (std::int64_t s = 0; s + 1 < rows.offsets.count(); ++s)
+            longest = std::max<std::int64_t>(longest, offsets[s + 1] - offsets[s]);
+    }
+    return {resident(rows.offsets), resident(rows.positions), longest};
 }
 
 Tensor Tape::on_host(const Tensor& tensor) {

@@ -88,7 +88,7 @@ public:
     /// The numbers of `tensor` where this tape's kernels find them: itself, or on a GPU a copy, made once for as long as `tensor` lives. What is absent
     /// stays absent.
     Tensor resident(const Tensor& tensor);
-    AttentionRows resident(const AttentionRows& rows) { return {resident(rows.offsets), resident(rows.positions)}; }
+    AttentionRows resident(const AttentionRows& rows);
     DropoutRows resident(const DropoutRows& rows) { return {resident(rows.sequence), resident(rows.position)}; }
     /// The numbers of a tensor that a kernel has written, for the processor: itself, or a host_tensor(). Waits for the GPU.
     Tensor on_host(const Tensor& tensor);

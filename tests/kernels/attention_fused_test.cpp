@@ -13,6 +13,8 @@
 namespace locus::test {
 namespace {
 
+void deberta(AttentionSetup& s) { s.key_table = s.query_table = true; }
+
 void everything(AttentionSetup& s) {
     s.key_table = s.query_table = s.value_table = s.content_bias = s.position_bias = true;
     s.biases = 2;
@@ -58,6 +60,26 @@ std::vector<AttentionSetup> setups() {
     add("EverythingOverSomeTiles", [](AttentionSetup& s) {
         everything(s), s.k_lengths = {130, 257}, s.heads = 1, s.reach = 70;
     });
+    add("EverythingMixed", [](AttentionSetup& s) { everything(s), s.positions = Positions::mixed; });
+    add("ContentAndPositionBiasAlone",
+        [](AttentionSetup& s) { s.key_table = s.content_bias = s.position_bias = true; });
+    add("LongestIsKnown", [](AttentionSetup& s) { everything(s), s.knows_longest = true; });
+    add("MoreSequencesThanGroups", [](AttentionSetup& s) {
+        everything(s), s.knows_longest = true, s.k_lengths = std::vector<int>(70, 3), s.heads = 1, s.dropout = 0.0F;
+    });
+    add("GroupsOfSequencesOfSomeTiles", [](AttentionSetup& s) {
+        deberta(s), s.biases = 1, s.knows_longest = true, s.heads = 1;
+        s.k_lengths = {520, 70, 65, 1, 64, 129, 3, 130, 66};
+    });
+    add("Buckets", [](AttentionSetup& s) { deberta(s), s.buckets = 12, s.reach = 90, s.k_lengths = {17, 0, 150}; });
+    add("Length1024InBuckets", [](AttentionSetup& s) {
+        deberta(s), s.buckets = 64, s.reach = 600, s.k_lengths = {1024}, s.heads = 1, s.knows_longest = true;
+    });
+    add("Length2048InAWindow", [](AttentionSetup& s) {
+        deberta(s), s.biases = 1, s.window = 40, s.k_lengths = {2048}, s.heads = 1, s.knows_longest = true;
+    });
+    add("DebertaOfHeadDim64", [](AttentionSetup& s) { deberta(s), s.head_dim = 64, s.scale = 0.1; });
+    add("DebertaOfHeadDim128", [](AttentionSetup& s) { deberta(s), s.head_dim = 128, s.scale = 0.06, s.heads = 1; });
     add("HeadDim64", [](AttentionSetup& s) { everything(s), s.head_dim = 64, s.scale = 0.1; });
     add("HeadDim128", [](AttentionSetup& s) { everything(s), s.head_dim = 128, s.scale = 0.06, s.heads = 1; });
     return all;

@@ -1,8 +1,10 @@
 #pragma once
 // Attention problems for tests and benchmarks: described in a few words, filled with seeded numbers, the same for float and double.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <functional>
@@ -22,6 +24,7 @@ enum class Positions {
     subset,       // queries are some of the rows, keys run on
     scattered,    // rising with random gaps
     far_queries,  // both run on, queries far behind the keys
+    mixed,        // every other sequence is scattered, the others run on
 };
 
 struct AttentionSetup {
@@ -33,6 +36,8 @@ struct AttentionSetup {
     int biases = 0;
     int channels = 0;  // lists of further channels, of 3, 1 and 2 channels
     int reach = 3;     // of tables and of the first bias; clamps beyond
+    int buckets =
+        0;  // of tables, to each side: half of them for near distances, the others for ever more; 0: rows in no simple order
     std::int64_t window = 0;
     float dropout = 0.0F;
     Positions positions = Positions::run_on;
@@ -40,6 +45,7 @@ struct AttentionSetup {
     bool accumulate = false;
     double scale = 0.6;
     bool sequence_scale = false;  // a factor of each sequence's own
+    bool knows_longest = false;   // AttentionRows::longest is given
 };
 
 /// Every kind of term, few rows.
@@ -129,10 +135,12 @@ private:
         std::vector<int> q_offsets = {0}, k_offsets = {0}, q_positions, k_positions, sequence, row;
         for (std::size_t s = 0; s < setup_.k_lengths.size(); ++s) {
             const int length = setup_.k_lengths[s];
+            const bool scattered =
+                setup_.positions == Positions::scattered || (setup_.positions == Positions::mixed && s % 2 == 1);
             for (int j = 0, p = 0; j < length; ++j) {
-                if (setup_.positions == Positions::scattered) p += static_cast<int>(below(next(), 7));
+                if (scattered) p += static_cast<int>(below(next(), 7));
                 const bool queried = setup_.positions != Positions::subset || below(next(), 4) == 0;
-                k_positions.push_back(setup_.positions == Positions::scattered ? p : j);
+                k_positions.push_back(scattered ? p : j);
                 if (!queried) continue;
                 q_positions.push_back(k_positions.back() + (setup_.positions == Positions::far_queries ? 1000 : 0));
                 sequence.push_back(static_cast<int>(s) + 3);
@@ -143,6 +151,10 @@ private:
         }
         forward.q_rows = {integers(q_offsets), integers(q_positions)};
         forward.k_rows = {integers(k_offsets), integers(k_positions)};
+        if (setup_.knows_longest)
+            for (const int length : setup_.k_lengths)
+                for (AttentionRows* rows : {&forward.q_rows, &forward.k_rows})
+                    rows->longest = std::max<std::int64_t>(rows->longest, length);
         forward.dropout = {setup_.dropout, 5, stream_dropout + 2, 11};
         forward.dropout_rows = {integers(sequence), integers(row)};
         q_rows_ = static_cast<std::int64_t>(q_positions.size());
@@ -163,7 +175,23 @@ private:
         }
     }
 
+    // As in DeBERTa: a row for each of the near distances, then rows for as many distances more as their logarithms say.
+    int bucket(int r) const {
+        const int near = setup_.buckets / 2, distance = std::abs(r);
+        if (distance <= near) return r;
+        const int far = near + static_cast<int>(std::ceil(2 * std::log2(static_cast<double>(distance) / near)));
+        return (r > 0 ? 1 : -1) * std::min(far, setup_.buckets - 1);
+    }
+
+    RelativeTable table_of_buckets() {
+        std::vector<int> rows;
+        for (int r = -setup_.reach; r <= setup_.reach; ++r) rows.push_back(bucket(r) + setup_.buckets);
+        return {tensor({setup_.shared_tables ? 1 : setup_.heads, 2 * setup_.buckets, setup_.head_dim}, -1, 1),
+                integers(rows)};
+    }
+
     RelativeTable table() {
+        if (setup_.buckets > 0) return table_of_buckets();
         // Fewer rows than distances, in no simple order, as buckets have.
         const int entries = setup_.reach + 2;
         std::vector<int> rows;

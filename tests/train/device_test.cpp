@@ -8,6 +8,7 @@
 #include "tests/train/tiny_run.h"
 #include "train/checkpoint.h"
 #include "train/not_finite.h"
+#include "train/plan.h"
 #include "train/trainer.h"
 
 namespace locus {
@@ -105,6 +106,21 @@ TEST_P(TrainOn, ACheckpointGoesOnOnTheProcessor) {
                               got = metrics_column(tiny_.run(GetParam()), "train", 4);
     ASSERT_EQ(got.size(), expected.size());
     for (std::size_t n = 0; n < got.size(); ++n) EXPECT_NEAR(got[n], expected[n], 1e-4) << n;
+}
+
+// What the log and bench say about a GPU.
+TEST_P(TrainOn, TheChoiceOfAttentionIsDescribed) {
+    const Device device = GetParam() == "cuda" ? Device::cuda : Device::simt;
+    RunSettings run;
+    ModelSettings model;
+    model.hidden = 128;
+    model.heads = 2;
+    const auto choice = [&] { return describe_gpu(device, run, model).substr(description_of(device).size()); };
+    EXPECT_EQ(choice(), "; attention by plain kernels (float32, heads of 64): tensor cores are used for bfloat16 only");
+    run.precision = "bfloat16";
+    EXPECT_EQ(choice(), "; attention on tensor cores (bfloat16, heads of 64)");
+    model.position = {default_position("tupe")};
+    EXPECT_NE(choice().find("plain kernels"), std::string::npos);
 }
 
 }  // namespace
