@@ -12,10 +12,21 @@ const std::vector<std::string>& device_names() {
     return names;
 }
 
-Device device_named(const std::string& name, DType arithmetic) {
-    if (name == "cpu") return Device::cpu;
-    const bool fits = arithmetic != DType::float64;
-    if (name == "auto") return fits && is_available(Device::cuda) ? Device::cuda : Device::cpu;
+namespace {
+
+Device on_processor(Arithmetic arithmetic) {
+    if (arithmetic.products != Rounding::tf32) return Device::cpu;
+    throw ConfigurationError(
+        "device cpu: tf32 products exist on a GPU only, from compute capability 8.0 on; take precision float32 or "
+        "bfloat16, or device cuda");
+}
+
+}  // namespace
+
+Device device_named(const std::string& name, Arithmetic arithmetic) {
+    const bool fits = arithmetic.storage != DType::float64;
+    if (name == "auto" && fits && is_available(Device::cuda)) return Device::cuda;
+    if (name == "auto" || name == "cpu") return on_processor(arithmetic);
     const Device device = name == "cuda" ? Device::cuda : Device::simt;
     if (!fits)
         throw ConfigurationError(fmt::format("device {}: float64 is for tests on the processor; take cpu", name));

@@ -27,12 +27,14 @@ std::string mebibytes(std::int64_t bytes) { return fmt::format("{:.1f} MiB", sta
 
 }  // namespace
 
-DType dtype_of_precision(const std::string& precision) {
+Arithmetic arithmetic_named(const std::string& precision) {
     if (precision == "float64") return DType::float64;
+    if (precision == "tf32") return {DType::float32, Rounding::tf32};
     return precision == "bfloat16" ? DType::bfloat16 : DType::float32;
 }
 
 std::string describe_precision(const RunSettings& run) {
+    if (run.precision == "tf32") return "float32 with TF32 products";
     if (run.precision != "bfloat16") return run.precision;
     if (device_of(run) != Device::cpu) return "float32 with bfloat16 products and activations";
     const bool native = bfloat16_operand() == DType::bfloat16;

@@ -10,8 +10,8 @@
 namespace locus {
 
 /// The arithmetic that run.precision names.
-DType dtype_of_precision(const std::string& precision);
-/// The same for the reader of a log; says what bfloat16 comes to on this device.
+Arithmetic arithmetic_named(const std::string& precision);
+/// The same for the reader of a log; says what bfloat16 and tf32 come to on this device.
 std::string describe_precision(const RunSettings& run);
 
 /// Size of the vocabulary before any text was read: exact for a finished tokenizer and for bytes, else what was asked for.
