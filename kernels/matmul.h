@@ -27,8 +27,8 @@ struct Matmul {
     Tensor bias = {};                    // optional [N]
     bool accumulate = false;             // add to c instead of overwriting it
     Rounding rounding = Rounding::none;  // of a and b; none for float64
-    // Optional [M], added to, beside transpose_a: the sums of a's columns. Where C is the gradient of a weight, A = dy^T, they are the gradient of its bias,
-    // and a GPU's library reads dy once for both. Stored as column_sum.h wants them.
+    // Optional [M], added to, with transpose_a and without a bias: the sums of a's columns. Where C is the gradient of a weight, A = dy^T, they are
+    // that of its bias, and a GPU's library reads dy once for both. Stored as column_sum.h wants them.
     Tensor a_column_sum = {};
 };
 void matmul(const Matmul& args);

@@ -185,6 +185,14 @@ Parameter joined(const Parameter& first, const Parameter& last) {
     return whole;
 }
 
+Parameter reshaped(const Parameter& whole, Shape shape) {
+    Parameter same = whole;
+    same.value = whole.value.reshape(shape);
+    same.gradient = whole.gradient.reshape(shape);
+    if (whole.rounded) same.rounded = whole.rounded.reshape(shape);
+    return same;
+}
+
 Parameter rows_of(const Parameter& whole, std::int64_t begin, std::int64_t end) {
     Parameter part = whole;
     part.value = whole.value.slice(0, begin, end);

@@ -79,6 +79,9 @@ private:
 /// Parameters declared one after the other, first..last, as one: a view with the first axes added up.
 Parameter joined(const Parameter& first, const Parameter& last);
 
+/// A parameter under another shape of equal count: a view.
+Parameter reshaped(const Parameter& whole, Shape shape);
+
 /// Rows begin .. end - 1 of a parameter: a view.
 Parameter rows_of(const Parameter& whole, std::int64_t begin, std::int64_t end);
 

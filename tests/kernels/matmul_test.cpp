@@ -427,6 +427,13 @@ TEST(Matmul, BrokenContractsNameTheShapes) {
                          .transpose_a = true,
                          .a_column_sum = normals({5}, DType::float32, 1)}),
                  std::logic_error);
+    EXPECT_THROW(matmul({.a = normals({5, 3}, DType::float32, 1),
+                         .b = fits,
+                         .c = c,
+                         .transpose_a = true,
+                         .bias = normals({6}, DType::float32, 1),
+                         .a_column_sum = normals({3}, DType::float32, 1)}),
+                 std::logic_error);
     Tensor overlapping = fits.tensor();
     overlapping.strides[0] = 2;
     EXPECT_THROW(matmul({a, overlapping, c}), std::logic_error);
