@@ -45,7 +45,7 @@ double arithmetic_ceiling(const Ceilings& how) {
         return Tensor(buffer.data(), {size, size}, DType::float32, how.device);
     };
     const Matmul product = {
-        .a = square(a), .b = square(b), .c = square(c), .transpose_b = true, .bfloat16 = how.bfloat16};
+        .a = square(a), .b = square(b), .c = square(c), .transpose_b = true, .rounding = how.rounding};
     const double flops = 2.0 * static_cast<double>(size) * static_cast<double>(size) * static_cast<double>(size);
     return flops / seconds_per_call(how, [&] { matmul(product); }) / 1e9;
 }

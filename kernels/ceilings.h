@@ -7,15 +7,15 @@
 
 #include <cstdint>
 
-#include "kernels/tensor.h"
+#include "kernels/matmul.h"
 
 namespace locus {
 
 struct Ceilings {
     Device device = Device::cpu;
-    bool bfloat16 = false;        // of a GPU's product
-    double seconds = 0.05;        // how long each measurement takes, at least one product and one copy
-    std::int64_t copy_bytes = 0;  // half of them read, half of them written; larger than the caches
+    Rounding rounding = Rounding::none;  // of a GPU's product
+    double seconds = 0.05;               // how long each measurement takes, at least one product and one copy
+    std::int64_t copy_bytes = 0;         // half of them read, half of them written; larger than the caches
 };
 
 /// GFLOP/s. Throws GpuError, std::bad_alloc.

@@ -127,6 +127,9 @@ void cross_entropy_of(const CrossEntropy& args, std::int64_t rows, std::int64_t 
     check_contiguous(op, "loss", args.loss, {shape[0]});
     check_contiguous(op, "correct", args.correct, {shape[0]});
     if (args.dbias) check_contiguous(op, "dbias", args.dbias, {shape[1]});
+    if (args.dlogits) check_rows(op, "dlogits", args.dlogits, shape);
+    LOCUS_CHECK(!args.dlogits || args.dlogits.data == args.logits.data || op.device != Device::cpu, op.name,
+                "the processor's gradient takes the place of the logits");
     LOCUS_CHECK(!args.dbias || args.gradient, op.name, "dbias is asked for without the gradient");
 }
 

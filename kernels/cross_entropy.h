@@ -1,9 +1,10 @@
 #pragma once
-// Softmax and cross-entropy over the vocabulary, gradient in place.
+// Softmax and cross-entropy over the vocabulary, gradient in place or, on a GPU, beside the logits.
 //
 //   p_v = exp(x_v + bias_v - max) / sum;   loss_r = -log p_target;   dx_v = scale * (p_v - [v = target])
 //
 // shapes   logits: [rows, V] in; overwritten by dx when `gradient` is set   bias, dbias: [V]   targets: int32 [rows]
+//          dlogits: [rows, V]; on a GPU dx may go there instead, float32 or bfloat16, rows may be strided; else absent or the logits
 //          loss: float64 [rows], nats   correct: int32 [rows], 1 where the target has the largest logit (the first of equals counts)
 // scale    1 / (masked tokens of the whole step): a mean over micro-batches of different size would be wrong
 // order    each row is one thread's, on a GPU one block's; dbias by column sums in fixed blocks
@@ -21,6 +22,7 @@ struct CrossEntropy {
     Tensor targets;
     Tensor loss, correct;  // out
     bool gradient = false;
+    Tensor dlogits = {};  // optional: where the gradient goes, if not to the logits
     double scale = 1.0;
     Tensor dbias = {};  // optional [V], added to
 };

@@ -1,6 +1,7 @@
-// Dropout on a GPU: a block of threads for each row. Definition: dropout.h, mask: gpu_dropout.h.
+// Dropout on a GPU: a thread for each eight elements, whose mask is one Philox call. Definition: dropout.h, mask: gpu_dropout.h.
 //
-// bytes    one read and one write per element; a Philox call, some hundred integer instructions, for eight of them
+// bytes    one read and one write per element, 8 bytes in float32, 4 in bfloat16; the Philox call is some hundred integer instructions, a dozen for each
+//          element: memory bound in float32, in bfloat16 both take about as long
 
 #include "kernels/dropout.h"
 
@@ -9,13 +10,13 @@
 namespace locus::LOCUS_TARGET {
 namespace {
 
-template <class T>
-__global__ void dropout_kernel(const T* x, T* y, std::int64_t columns, DropoutOfRows dropout) {
-    const std::int64_t row = blockIdx.x, at = row * columns;
-    auto* const mask = shared_memory<std::uint8_t>();
-    dropout.draw(row, columns, mask);
-    for (std::int64_t c = threadIdx.x; c < columns; c += blockDim.x)
-        store(y + at + c, dropout.apply(mask, c, load(x + at + c)));
+template <int N, class T>
+__global__ void dropout_kernel(const T* x, T* y, std::int64_t rows, std::int64_t columns, DropoutOfRows dropout) {
+    const Place at = place_of<N>(columns);
+    if (at.row >= rows) return;
+    Several<N> v = load_several<N>(x + at.row * columns + at.column);
+    dropout.apply(at.row, at.column, v);
+    store_several(y + at.row * columns + at.column, v);
 }
 
 }  // namespace
@@ -25,8 +26,10 @@ void dropout_forward(const DropoutForward& args) {
     const DropoutOfRows dropout = dropout_of_rows("dropout", args.dropout, args.rows);
     for_storage("dropout", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
-        launch(one_block_each_with_mask("dropout", rows, columns), dropout_kernel<T>, args.x.as<T>(), args.y.as<T>(),
-               columns, dropout);
+        for_width({args.x, args.y}, [&](auto width) {
+            launch(one_thread_for<width>("dropout", rows, columns), dropout_kernel<width, T>, args.x.as<T>(),
+                   args.y.as<T>(), rows, columns, dropout);
+        });
     });
 }
 

@@ -1,4 +1,4 @@
-// Rows of a table on a GPU. Forward: a block of threads for each row. Backward: the row numbers are sorted by id, so that the rows of each entry lie
+// Rows of a table on a GPU. Forward: a thread for each eight elements. Backward: the row numbers are sorted by id, so that the rows of each entry lie
 // together, in row order; then the sorted rows are cut into chunks of 32, whatever their ids, and a thread for each column walks over each chunk:
 //
 //     sorted ids     3 3 3 5 | 5 5 5 5 | 5 7 8 8        (chunks of 4)
@@ -13,6 +13,7 @@
 #include "kernels/embedding.h"
 
 #include "kernels/gpu_sort.h"
+#include "kernels/gpu_vector.h"
 
 namespace locus::LOCUS_TARGET {
 namespace {
@@ -28,19 +29,22 @@ struct Forward {
     const double* weights;  // or nullptr
     T* y;
     bool accumulate;
-    std::int64_t entries, columns;
+    std::int64_t rows, entries, columns;
     int* faults;
 };
 
-template <class T>
+template <int N, class T>
 __global__ void embedding_forward_kernel(Forward<T> f) {
-    const std::int64_t row = blockIdx.x, id = f.ids[row];
+    const Place at = place_of<N>(f.columns);
+    if (at.row >= f.rows) return;
+    const std::int64_t id = f.ids[at.row];
     if (id < 0 || id >= f.entries) return raise(f.faults, Fault::embedding_id);
-    const float weight = weight_of(f.weights, row);
-    const float* const from = f.table + id * f.columns;
-    T* const to = f.y + row * f.columns;
-    for (std::int64_t c = threadIdx.x; c < f.columns; c += blockDim.x)
-        store(to + c, f.accumulate ? load(to + c) + weight * from[c] : weight * from[c]);
+    const float weight = weight_of(f.weights, at.row);
+    const Several<N> entry = load_several<N>(f.table + id * f.columns + at.column);
+    T* const to = f.y + at.row * f.columns + at.column;
+    Several<N> sum = f.accumulate ? load_several<N>(to) : Several<N>{};
+    for (int n = 0; n < N; ++n) sum.of[n] += weight * entry.of[n];
+    store_several(to, sum);
 }
 
 template <class T>
@@ -50,10 +54,13 @@ void forward(const EmbeddingForward& args) {
                           .weights = args.weights ? args.weights.as<double>() : nullptr,
                           .y = args.y.as<T>(),
                           .accumulate = args.accumulate,
+                          .rows = args.y.shape[0],
                           .entries = args.table.shape[0],
                           .columns = args.table.shape[1],
                           .faults = faults()};
-    launch(one_block_each("embedding", args.y.shape[0]), embedding_forward_kernel<T>, f);
+    for_width({args.table, args.y}, [&](auto width) {
+        launch(one_thread_for<width>("embedding", f.rows, f.columns), embedding_forward_kernel<width, T>, f);
+    });
 }
 
 // The key of a row is its id. Rows that go nowhere, because their entry gets no gradient or does not exist, have the key `entries`: they end up behind

@@ -1,11 +1,15 @@
-// Bias and GELU on a GPU. Forward: a block of threads for each row. Backward: dbias is the column sums of dz (gpu_column_sum.h), and the thread that
-// computes a dz for them also writes it, after it has read its dy: dx may be dy. Formula: gelu.h.
+// Bias and GELU on a GPU. Forward: a thread for each eight elements. Backward: dbias is the column sums of dz (gpu_column_sum.h), and the thread that
+// computes a dz for them also writes it, after it has read its dy: dx may be dy. Formula: gelu.h. A kernel of its own and no epilogue of the product:
+// cuBLASLt's GELU is the tanh form, BERT's is erf's.
 //
-// bytes    forward one read and one write per element, backward two reads and one write; some 40 flop for each: memory bound on a GPU
+// bytes    forward one read and one write per element, backward two reads and one write: 8 and 12 bytes in float32, 4 and 6 in bfloat16
+// flop     some 40 for each. A GPU of 60 TFLOP/s in float32 and 4.8 TB/s computes 12 of them while it moves a byte: memory bound in float32, in bfloat16
+//          both take about as long
 
 #include "kernels/gelu.h"
 
 #include "kernels/gpu_column_sum.h"
+#include "kernels/gpu_vector.h"
 
 namespace locus::LOCUS_TARGET {
 namespace {
@@ -14,28 +18,36 @@ namespace {
 __device__ float cumulative(float z) { return 0.5F * erfcf(-0.707106781F * z); }
 __device__ float density(float z) { return 0.398942280F * expf(-0.5F * z * z); }
 
-template <class T>
-__global__ void gelu_forward_kernel(const T* x, const float* bias, T* y, std::int64_t columns) {
-    const std::int64_t at = static_cast<std::int64_t>(blockIdx.x) * columns;
-    for (std::int64_t c = threadIdx.x; c < columns; c += blockDim.x) {
-        const float z = load(x + at + c) + bias[c];
-        store(y + at + c, z * cumulative(z));
+template <int N, class T>
+__global__ void gelu_forward_kernel(const T* x, const float* bias, T* y, std::int64_t rows, std::int64_t columns) {
+    const Place at = place_of<N>(columns);
+    if (at.row >= rows) return;
+    Several<N> v = load_several<N>(x + at.row * columns + at.column);
+    const Several<N> b = load_several<N>(bias + at.column);
+    for (int n = 0; n < N; ++n) {
+        const float z = v.of[n] + b.of[n];
+        v.of[n] = z * cumulative(z);
     }
+    store_several(y + at.row * columns + at.column, v);
 }
 
 // dz, which is what dbias is the sum of; it becomes dx on the way.
-template <class T>
+template <class T, int W>
 struct GradientTerm {
     const T *dy, *x;
     const float* bias;
     T* dx;
     std::int64_t columns;
 
-    __device__ Summands<1> operator()(std::int64_t row, std::int64_t column) const {
+    __device__ Summands<1, W> operator()(std::int64_t row, std::int64_t column) const {
         const std::int64_t at = row * columns + column;
-        const float z = load(x + at) + bias[column];
-        const float dz = load(dy + at) * (cumulative(z) + z * density(z));
-        store(dx + at, dz);
+        const Several<W> v = load_several<W>(x + at), b = load_several<W>(bias + column);
+        Several<W> dz = load_several<W>(dy + at);
+        for (int n = 0; n < W; ++n) {
+            const float z = v.of[n] + b.of[n];
+            dz.of[n] *= cumulative(z) + z * density(z);
+        }
+        store_several(dx + at, dz);
         return {{dz}};
     }
 };
@@ -43,10 +55,13 @@ struct GradientTerm {
 }  // namespace
 
 void gelu_forward(const GeluForward& args) {
+    const std::int64_t rows = args.x.shape[0], columns = args.x.shape[1];
     for_storage("gelu", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
-        launch(one_block_each("gelu", args.x.shape[0]), gelu_forward_kernel<T>, args.x.as<T>(), args.bias.as<float>(),
-               args.y.as<T>(), args.x.shape[1]);
+        for_width({args.x, args.bias, args.y}, [&](auto width) {
+            launch(one_thread_for<width>("gelu", rows, columns), gelu_forward_kernel<width, T>, args.x.as<T>(),
+                   args.bias.as<float>(), args.y.as<T>(), rows, columns);
+        });
     });
 }
 
@@ -54,8 +69,11 @@ void gelu_backward(const GeluBackward& args) {
     const std::int64_t rows = args.x.shape[0], columns = args.x.shape[1];
     for_storage("gelu", args.x.dtype, [&](auto zero) {
         using T = decltype(zero);
-        const GradientTerm<T> term = {args.dy.as<T>(), args.x.as<T>(), args.bias.as<float>(), args.dx.as<T>(), columns};
-        add_column_sums<1>("gelu", term, rows, columns, {{args.dbias.as<float>()}});
+        for_width({args.dy, args.x, args.bias, args.dx}, [&](auto width) {
+            const GradientTerm<T, width> term = {args.dy.as<T>(), args.x.as<T>(), args.bias.as<float>(),
+                                                 args.dx.as<T>(), columns};
+            add_column_sums<1, width>("gelu", term, rows, columns, {{args.dbias.as<float>()}});
+        });
     });
 }
 

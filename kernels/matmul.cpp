@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/call_context.h"
+#include "kernels/column_sum.h"
 #include "kernels/device.h"
 #include "kernels/isa.h"
 #include "kernels/matmul_amx.h"
@@ -25,7 +26,7 @@ std::string forms(const Matmul& args) {
 
 // On a GPU a product of bfloat16 numbers takes and gives them as they are, too.
 void check_dtype(const char* name, DType dtype, const Matmul& args) {
-    const bool on_gpu = args.a.device != Device::cpu, may_be_bfloat16 = on_gpu && args.bfloat16;
+    const bool on_gpu = args.a.device != Device::cpu, may_be_bfloat16 = on_gpu && args.rounding == Rounding::bfloat16;
     const DType expected = on_gpu ? DType::float32 : args.a.dtype;
     LOCUS_CHECK(dtype == expected || (may_be_bfloat16 && dtype == DType::bfloat16), "matmul",
                 std::string(name) + " is " + name_of(dtype) + ", should be " + name_of(expected) +
@@ -51,7 +52,8 @@ void note_form(const Matmul& args) {
     note_argument("transpose_b", args.transpose_b);
     note_argument("bias", args.bias);
     note_argument("accumulate", args.accumulate);
-    note_argument("bfloat16", args.bfloat16);
+    note_argument("bfloat16", args.rounding == Rounding::bfloat16);
+    note_argument("tf32", args.rounding == Rounding::tf32);
 }
 
 void check(const Matmul& args) {
@@ -63,6 +65,10 @@ void check(const Matmul& args) {
     const std::int64_t m = args.a.shape[args.transpose_a ? 1 : 0], k = args.a.shape[args.transpose_a ? 0 : 1];
     const std::int64_t k_of_b = args.b.shape[args.transpose_b ? 1 : 0], n = args.b.shape[args.transpose_b ? 0 : 1];
     LOCUS_CHECK(k == k_of_b && args.c.shape == (Shape{m, n}), "matmul", "shapes do not fit: " + forms(args));
+    LOCUS_CHECK(args.rounding != Rounding::tf32 || args.a.device != Device::cpu, "matmul",
+                "the processor does not round to TF32");
+    LOCUS_CHECK(!args.a_column_sum || (args.transpose_a && !args.bias && args.a_column_sum.shape == (Shape{m})),
+                "matmul", "a_column_sum " + args.a_column_sum.shape.to_string() + " does not fit: " + forms(args));
     if (!args.bias) return;
     const DType dtype = args.a.device == Device::cpu ? args.a.dtype : DType::float32;
     LOCUS_CHECK(args.bias.shape == (Shape{n}) && args.bias.is_contiguous() && args.bias.dtype == dtype, "matmul",
@@ -85,6 +91,17 @@ void multiply_nothing(const Matmul& args) {
     }
 }
 
+void multiply(const Matmul& arguments) {
+    if (arguments.a.dtype == DType::float64) return matmul_float64(arguments);
+    LOCUS_CHECK(
+        arguments.a.dtype == DType::float32 || arguments.a.device != Device::cpu, "matmul",
+        std::string(name_of(arguments.a.dtype)) + " is not multiplied: use float32, rounded or not, or float64");
+    if (arguments.c.count() == 0) return;
+    if (arguments.a.count() == 0) return multiply_nothing(arguments);
+    LOCUS_CALL_ON_GPU(matmul, arguments.a.device)
+    return isa() == Isa::amx ? matmul_amx(arguments) : matmul_onednn(arguments);
+}
+
 }  // namespace
 
 const char* multiplier_of(DType dtype) {
@@ -92,16 +109,11 @@ const char* multiplier_of(DType dtype) {
     return isa() == Isa::amx ? "own kernel on tile registers" : "oneDNN";
 }
 
-void matmul(const Matmul& arguments) {
-    check(arguments);
-    if (arguments.a.dtype == DType::float64) return matmul_float64(arguments);
-    LOCUS_CHECK(arguments.a.dtype == DType::float32 || arguments.a.device != Device::cpu, "matmul",
-                std::string(name_of(arguments.a.dtype)) +
-                    " is not multiplied: use float32, with or without .bfloat16, or float64");
-    if (arguments.c.count() == 0) return;
-    if (arguments.a.count() == 0) return multiply_nothing(arguments);
-    LOCUS_CALL_ON_GPU(matmul, arguments.a.device)
-    return isa() == Isa::amx ? matmul_amx(arguments) : matmul_onednn(arguments);
+void matmul(const Matmul& args) {
+    check(args);
+    multiply(args);
+    const bool is_summed = args.a.device == Device::cuda && args.b.count() > 0;  // in matmul.cu, beside the product
+    if (args.a_column_sum && !is_summed) column_sum({.x = args.a, .sum = args.a_column_sum});
 }
 
 }  // namespace locus

@@ -426,7 +426,7 @@ void matmul_amx(const Matmul& args) {
         args.accumulate,
         args.a.shape[args.transpose_a ? 0 : 1],
     };
-    args.bfloat16 ? multiply<1>(product) : multiply<3>(product);
+    args.rounding == Rounding::bfloat16 ? multiply<1>(product) : multiply<3>(product);
 }
 
 }  // namespace locus

@@ -142,8 +142,9 @@ Tensor Library::rounded(const Tensor& x, Buffer& memory) {
 }
 
 void Library::multiply(const Matmul& args) {
-    const Tensor a = args.bfloat16 ? rounded(args.a, rounded_a_) : args.a;
-    const Tensor b = args.bfloat16 ? rounded(args.b, rounded_b_) : args.b;
+    const bool is_rounded = args.rounding == Rounding::bfloat16;
+    const Tensor a = is_rounded ? rounded(args.a, rounded_a_) : args.a;
+    const Tensor b = is_rounded ? rounded(args.b, rounded_b_) : args.b;
     const Form form = form_of(args, a, b);
     Product& product = find(form);
     const std::size_t scratch_bytes = product.scratch.get_desc().get_size();

@@ -19,10 +19,7 @@ Convolution::Convolution(const ModelSettings& settings, Parameters& parameters, 
 }
 
 void Convolution::bind() {
-    const Shape flat = {settings_.hidden, settings_.hidden * settings_.convolution.kernel};
-    taps_ = *weight_;
-    taps_.value = weight_->value.reshape(flat);
-    taps_.gradient = weight_->gradient.reshape(flat);
+    taps_ = reshaped(*weight_, {settings_.hidden, settings_.hidden * settings_.convolution.kernel});
 }
 
 Var Convolution::forward(Tape& tape, Var embeddings, Var block_output, const ModelInput& input,

@@ -73,10 +73,10 @@ ChosenRows choose(Tape& tape, const ModelInput& input, const Tensor& chosen) {
 
 }  // namespace
 
-MaskedLanguageModel::MaskedLanguageModel(const ModelSettings& settings, DType arithmetic)
+MaskedLanguageModel::MaskedLanguageModel(const ModelSettings& settings, Arithmetic arithmetic)
     : settings_(completed(settings)),
-      bfloat16_products_(arithmetic == DType::bfloat16),
-      parameters_(bfloat16_products_ ? DType::float32 : arithmetic),
+      products_(arithmetic.products),
+      parameters_(arithmetic.storage),
       encodings_(make_encodings(settings_)) {
     check_settings(settings_);
     const std::string prefix = settings_.architecture == "bert" ? "bert." : "deberta.", encoder = prefix + "encoder.";
@@ -99,6 +99,7 @@ void MaskedLanguageModel::bind() {
 
 void MaskedLanguageModel::move_to(Device device) {
     parameters_.move_to(device);
+    if (device != Device::cpu && products_ == Rounding::bfloat16) parameters_.keep_rounded();
     bind();
 }
 
@@ -206,7 +207,8 @@ Var MaskedLanguageModel::encode(Tape& tape, const ModelInput& input, const RunMo
 
 Var MaskedLanguageModel::encode_renumbered(Tape& tape, const ModelInput& input, const RunMode& mode,
                                            const HiddenStateVisitor& visit) const {
-    tape.set_bfloat16_products(bfloat16_products_);
+    tape.set_rounding(products_);
+    parameters_.round();
     const Tape::Mark start = tape.mark();
     Var x = embeddings(tape, input, mode);
     if (visit) visit(0, x.value());

@@ -23,6 +23,7 @@
 #include <optional>
 #include <vector>
 
+#include "model/arithmetic.h"
 #include "model/autograd/operations.h"
 #include "model/autograd/parameter.h"
 #include "model/convolution.h"
@@ -37,12 +38,12 @@ class MaskedLanguageModel {
 public:
     /// Declares and allocates the parameters, all zero. `arithmetic` float32 or float64; bfloat16 keeps everything in float32 but
     /// rounds the operands of the matrix products (architecture.md), and on a GPU stores the activations from the first block to the logits, and their
-    /// gradients, as bfloat16. Throws ModelError when the settings contradict each other.
-    MaskedLanguageModel(const ModelSettings& settings, DType arithmetic);
+    /// gradients, as bfloat16. Products in TF32 exist on a GPU only. Throws ModelError when the settings contradict each other.
+    MaskedLanguageModel(const ModelSettings& settings, Arithmetic arithmetic);
 
     const ModelSettings& settings() const { return settings_; }
     /// As it was constructed.
-    DType arithmetic() const { return bfloat16_products_ ? DType::bfloat16 : parameters_.dtype(); }
+    Arithmetic arithmetic() const { return {parameters_.dtype(), products_}; }
     Parameters& parameters() { return parameters_; }
     const Parameters& parameters() const { return parameters_; }
     /// Takes the parameters to a device, where from now on the model computes: with tapes over an arena of the same device. Throws GpuError.
@@ -90,7 +91,7 @@ private:
     Var transform(Tape& tape, Var x) const;
 
     ModelSettings settings_;
-    bool bfloat16_products_;
+    Rounding products_;
     Parameters parameters_;
     PositionEncodings encodings_;
     std::vector<TransformerBlock> blocks_;

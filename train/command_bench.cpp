@@ -58,7 +58,7 @@ std::int64_t copied_bytes() {
 
 Ceilings ceilings_of(const MaskedLanguageModel& model) {
     return {.device = model.device(),
-            .bfloat16 = model.arithmetic() == DType::bfloat16,
+            .rounding = model.arithmetic().products,
             .seconds = peak_seconds,
             .copy_bytes = copied_bytes()};
 }
@@ -345,7 +345,7 @@ struct Subject {
     Subject(const BenchCommand& command, const std::vector<std::string>& overrides)
         : settings(settings_of(command, overrides)),
           source(settings, command.corpus),
-          model(with_vocabulary(settings, source.vocabulary()), dtype_of_precision(settings.run.precision)),
+          model(with_vocabulary(settings, source.vocabulary()), arithmetic_named(settings.run.precision)),
           optimizer(settings.train.optimizer, model.parameters()) {
         model.initialize(settings.run.seed);
         model.move_to(device_of(settings.run));

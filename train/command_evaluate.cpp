@@ -48,9 +48,12 @@ struct Subject {
 Subject open_subject(const EvaluateCommand& command) {
     Subject subject;
     subject.run = settings_of_run(resolve_model_folder(command.model));
-    const DType arithmetic = subject.run ? dtype_of_precision(subject.run->run.precision) : DType::float32;
-    subject.loaded = load_model(command.model, arithmetic);
-    subject.loaded.model->move_to(device_named(command.device, arithmetic));
+    const Arithmetic trained_in = subject.run ? arithmetic_named(subject.run->run.precision) : DType::float32;
+    const Device device = device_named(command.device, trained_in.storage);
+    const bool has_tf32 = device != Device::cpu;
+    subject.loaded = load_model(
+        command.model, trained_in.products == Rounding::tf32 && !has_tf32 ? Arithmetic(DType::float32) : trained_in);
+    subject.loaded.model->move_to(device);
     const Tokenizer& tokenizer = tokenizer_of(subject.loaded);
     if (subject.run) subject.data = subject.run->data;
     subject.data.synthetic = SyntheticSettings();

@@ -21,7 +21,7 @@ int info_of_configuration(const InfoCommand& command) {
     const PlannedVocabulary vocabulary = planned_vocabulary(settings);
     ModelSettings model_settings = settings.model;
     model_settings.vocab_size = vocabulary.size;
-    const MaskedLanguageModel model(model_settings, dtype_of_precision(settings.run.precision));
+    const MaskedLanguageModel model(model_settings, arithmetic_named(settings.run.precision));
     fmt::print("configuration      {}\n{}{}", command.subject, describe_model(model),
                describe_cost(model_settings, settings));
     if (!vocabulary.is_exact) {

@@ -68,7 +68,7 @@ int dry_run(const Settings& settings, bool resume) {
     const PlannedVocabulary planned = planned_vocabulary(settings);
     ModelSettings model_settings = settings.model;
     model_settings.vocab_size = prepared ? prepared->tokenizer->vocab_size() : planned.size;
-    const MaskedLanguageModel model(model_settings, dtype_of_precision(settings.run.precision));
+    const MaskedLanguageModel model(model_settings, arithmetic_named(settings.run.precision));
     const TrainSettings& train = settings.train;
     const double tokens = static_cast<double>(train.steps * train.batch_size) *
                           static_cast<double>(train.gradient_accumulation) *

@@ -289,13 +289,13 @@ fs::path resolve_model_folder(const fs::path& model) {
                     model.string(), config_file, weights_file, index_file, pickled_file));
 }
 
-LoadedModel load_model(const fs::path& model, DType dtype) {
+LoadedModel load_model(const fs::path& model, Arithmetic arithmetic) {
     LoadedModel loaded;
     loaded.folder = resolve_model_folder(model);
     verify_checkpoint(loaded.folder, CheckpointPart::model);
     const ModelSettings settings = read_settings(loaded.folder);
     try {
-        loaded.model = std::make_unique<MaskedLanguageModel>(settings, dtype);
+        loaded.model = std::make_unique<MaskedLanguageModel>(settings, arithmetic);
     } catch (const ModelError& error) {
         throw FileError(fmt::format("{}: {}", (loaded.folder / config_file).string(), error.what()));
     }

@@ -23,7 +23,7 @@ std::filesystem::path resolve_model_folder(const std::filesystem::path& model);
 
 /// Loads a model. Every parameter must be in the file, with its shape, and every tensor of the file accounted for: else FileError lists
 /// what is missing, unexpected, or of another shape. A vocabulary that does not match the weights is a FileError.
-LoadedModel load_model(const std::filesystem::path& model, DType dtype = DType::float32);
+LoadedModel load_model(const std::filesystem::path& model, Arithmetic arithmetic = DType::float32);
 
 /// Copies the weights of MODEL into `model`. Tensors are matched by name; all must fit. Throws as load_model().
 void load_weights(const std::filesystem::path& model_folder, MaskedLanguageModel& model);

@@ -29,12 +29,14 @@ std::string mebibytes(std::int64_t bytes) { return fmt::format("{:.1f} MiB", sta
 
 }  // namespace
 
-DType dtype_of_precision(const std::string& precision) {
+Arithmetic arithmetic_named(const std::string& precision) {
     if (precision == "float64") return DType::float64;
+    if (precision == "tf32") return {DType::float32, Rounding::tf32};
     return precision == "bfloat16" ? DType::bfloat16 : DType::float32;
 }
 
 std::string describe_precision(const RunSettings& run) {
+    if (run.precision == "tf32") return "float32 with TF32 products";
     if (run.precision != "bfloat16") return run.precision;
     if (device_of(run) != Device::cpu) return "float32 with bfloat16 products and activations";
     const bool native = bfloat16_operand() == DType::bfloat16;
@@ -46,8 +48,8 @@ std::string describe_precision(const RunSettings& run) {
 std::string describe_gpu(Device device, const RunSettings& run, const ModelSettings& model) {
     bool has_channels = false;
     for (const PositionSettings& position : model.position) has_channels = has_channels || position.encoding == "tupe";
-    return description_of(device) + "; " +
-           describe_attention(dtype_of_precision(run.precision), model.hidden / model.heads, has_channels);
+    const DType rows = run.precision == "bfloat16" ? DType::bfloat16 : DType::float32;
+    return description_of(device) + "; " + describe_attention(rows, model.hidden / model.heads, has_channels);
 }
 
 PlannedVocabulary planned_vocabulary(const Settings& settings) {

@@ -10,8 +10,8 @@
 namespace locus {
 
 /// The arithmetic that run.precision names.
-DType dtype_of_precision(const std::string& precision);
-/// The same for the reader of a log; says what bfloat16 comes to on this device.
+Arithmetic arithmetic_named(const std::string& precision);
+/// The same for the reader of a log; says what bfloat16 and tf32 come to on this device.
 std::string describe_precision(const RunSettings& run);
 /// The GPU and which attention it does for this model: "NVIDIA H200, ...; attention on tensor cores (bfloat16, heads of 64)".
 std::string describe_gpu(Device device, const RunSettings& run, const ModelSettings& model);

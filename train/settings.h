@@ -15,7 +15,7 @@ struct RunSettings {
     std::string directory = "runs";  // the run folder is directory/name
     std::uint32_t seed = 1;
     std::string device = "auto";        // auto | cpu | cuda | simt: the kernels for a GPU, run on the processor
-    std::string precision = "float32";  // float32 | float64 (tests) | bfloat16
+    std::string precision = "float32";  // float32 | float64 (tests) | bfloat16 | tf32 (on a GPU)
     std::int64_t threads = 0;           // 0: all cores that the process may use
 };
 

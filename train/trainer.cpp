@@ -159,7 +159,7 @@ PreparedData prepare(const Settings& settings) {
 std::unique_ptr<MaskedLanguageModel> make_model(Settings& settings, const PreparedData& data) {
     settings.model.vocab_size = data.tokenizer->vocab_size();
     settings.model.pad_id = data.tokenizer->special().pad;
-    auto model = std::make_unique<MaskedLanguageModel>(settings.model, dtype_of_precision(settings.run.precision));
+    auto model = std::make_unique<MaskedLanguageModel>(settings.model, arithmetic_named(settings.run.precision));
     const std::int64_t longest = model->longest_sequence();
     if (longest > 0 && settings.data.sequence_length > longest)
         throw ConfigurationError(

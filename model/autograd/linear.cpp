@@ -1,6 +1,5 @@
-// y = x W^T + b;   dx = dy W,   dW += dy^T x (product.h),   db += sum_rows(dy)
+// y = x W^T + b;   dx = dy W,   dW += dy^T x,   db += sum_rows(dy) (product.h)
 // y = gelu(x W^T + b): the same with dy replaced by the gradient before the GELU.   kernels/matmul.h, kernels/gelu.h
-#include "kernels/column_sum.h"
 #include "kernels/gelu.h"
 #include "kernels/matmul.h"
 #include "model/autograd/operation_cost.h"
@@ -19,25 +18,23 @@ Tensor allocate_output(Tape& tape, Var x, Var weight) {
 Var linear(Tape& tape, Var x, Var weight, Var bias) {
     const Tensor value = allocate_output(tape, x, weight);
     matmul({.a = x.value(),
-            .b = weight.value(),
+            .b = weight.operand(),
             .c = value,
             .transpose_b = true,
             .bias = bias ? bias.value() : Tensor(),
-            .bfloat16 = tape.bfloat16_products()});
+            .rounding = tape.rounding()});
     const Var y = tape.variable(value);
     tape.record(product_cost(tape, x, weight), [&tape, x, weight, bias, y] {
         const Tensor dy = tape.gradient_of(y);
         if (!dy) return;
-        if (bias) column_sum({.x = dy, .sum = tape.gradient_sum(bias)});
-        product_backward(tape, dy, x, weight);
+        product_backward(tape, dy, x, weight, bias);
     });
     return y;
 }
 
 Var linear_gelu(Tape& tape, Var x, Var weight, Var bias) {
     const Tensor product = allocate_output(tape, x, weight);
-    matmul(
-        {.a = x.value(), .b = weight.value(), .c = product, .transpose_b = true, .bfloat16 = tape.bfloat16_products()});
+    matmul({.a = x.value(), .b = weight.operand(), .c = product, .transpose_b = true, .rounding = tape.rounding()});
     const Tensor value = allocate_output(tape, x, weight);
     gelu_forward({.x = product, .bias = bias.value(), .y = value});
     const Var y = tape.variable(value);

@@ -1,7 +1,8 @@
 // logits = x W^T + bias,  loss = cross-entropy against the targets.   kernels/cross_entropy.h
 //   dlogits = scale (softmax(logits) - onehot),  dx = dlogits W,  dW += dlogits^T x,  dbias += sum_rows(dlogits)
 // The logits [rows, vocabulary] are the largest tensor of a step: the gradient takes their place at once, during the forward pass.
-// Where x is bfloat16 they are float32 all the same: a large logit has no digits to spare.
+// Where x is bfloat16 they are float32 all the same: a large logit has no digits to spare. Their gradient has, and the products would round it: it is
+// stored as bfloat16, beside them.
 #include "kernels/cross_entropy.h"
 #include "kernels/matmul.h"
 #include "model/autograd/operation_cost.h"
@@ -10,14 +11,26 @@
 
 namespace locus {
 
+namespace {
+
+// Where the gradient of the logits goes. In bfloat16 rows begin 16 bytes apart, as tensor cores read them, whatever the size of the vocabulary.
+Tensor place_for_gradient(Tape& tape, const Tensor& logits) {
+    const DType dtype = tape.activation_dtype(logits.dtype);
+    if (!tape.recording() || dtype == logits.dtype) return logits;
+    const std::int64_t rows = logits.shape[0], columns = logits.shape[1];
+    return tape.allocate({rows, (columns + 7) / 8 * 8}, dtype).slice(1, 0, columns);
+}
+
+}  // namespace
+
 MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor targets, double scale) {
     const std::int64_t rows = x.shape()[0];
     const Tensor logits = tape.allocate({rows, weight.shape()[0]}, arithmetic_of(x.value().dtype));
-    matmul(
-        {.a = x.value(), .b = weight.value(), .c = logits, .transpose_b = true, .bfloat16 = tape.bfloat16_products()});
-    // When this runs, the logits have become their gradient.
+    const Tensor dlogits = place_for_gradient(tape, logits);
+    matmul({.a = x.value(), .b = weight.operand(), .c = logits, .transpose_b = true, .rounding = tape.rounding()});
+    // When this runs, the gradient is there.
     tape.record(product_cost(tape, x, weight),
-                [&tape, x, weight, logits] { product_backward(tape, logits, x, weight); });
+                [&tape, x, weight, dlogits] { product_backward(tape, dlogits, x, weight); });
 
     tape.enter(Phase::cross_entropy);
     const Tensor loss = tape.allocate({rows}, DType::float64), correct = tape.allocate({rows}, DType::int32);
@@ -27,6 +40,7 @@ MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor 
                    .loss = loss,
                    .correct = correct,
                    .gradient = tape.recording(),
+                   .dlogits = dlogits,
                    .scale = scale,
                    .dbias = tape.recording() ? tape.gradient_sum(bias) : Tensor()});
     tape.record({.forward = moves(logits, logits)}, [] {});

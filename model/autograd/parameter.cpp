@@ -6,6 +6,7 @@
 
 #include "kernels/device.h"
 #include "kernels/random.h"
+#include "kernels/round_to_bfloat16.h"
 
 namespace locus {
 namespace {
@@ -109,11 +110,13 @@ void Parameters::obtain(Device device) {
     device_ = device;
     values_ = Buffer(static_cast<std::size_t>(count_ * size_of(dtype_)), device);
     gradients_ = Buffer(static_cast<std::size_t>(count_ * size_of(dtype_)), device);
+    rounded_ = Buffer();
     std::int64_t offset = 0;
     for (Parameter& parameter : list_) {
         const Shape shape = parameter.value.shape;
         parameter.value = Tensor(static_cast<char*>(values_.data()) + offset, shape, dtype_, device);
         parameter.gradient = Tensor(static_cast<char*>(gradients_.data()) + offset, shape, dtype_, device);
+        parameter.rounded = Tensor();
         offset += parameter.value.bytes();
     }
 }
@@ -126,6 +129,27 @@ void Parameters::move_to(Device device) {
     const Buffer kept = std::move(values_);
     obtain(device);
     copy(before, values());
+}
+
+// Tensor cores read 16 bytes at a time. The few weights that would not begin at such a place, behind a table of odd size, are left to the product.
+void Parameters::keep_rounded() {
+    rounded_ = Buffer(static_cast<std::size_t>(count_ * size_of(DType::bfloat16)), device_);
+    std::int64_t offset = 0;
+    for (Parameter& parameter : list_) {
+        if (offset % 16 == 0)
+            parameter.rounded =
+                Tensor(static_cast<char*>(rounded_.data()) + offset, parameter.value.shape, DType::bfloat16, device_);
+        offset += parameter.value.count() * size_of(DType::bfloat16);
+    }
+}
+
+void Parameters::round() const {
+    if (rounded_.bytes() == 0) return;
+    const Tensor all(rounded_.data(), {count_}, DType::bfloat16, device_);
+    const std::int64_t whole_eights = count_ / 8 * 8;  // what the kernel is fast for
+    for (const auto& [begin, end] : {std::pair{std::int64_t{0}, whole_eights}, {whole_eights, count_}})
+        round_to_bfloat16({.x = values().slice(0, begin, end).reshape({1, end - begin}),
+                           .y = all.slice(0, begin, end).reshape({1, end - begin})});
 }
 
 Parameter* Parameters::find(std::string_view name) {
@@ -157,13 +181,23 @@ Parameter joined(const Parameter& first, const Parameter& last) {
     shape[0] = bytes / row;
     whole.value = Tensor(first.value.data, shape, first.value.dtype, first.value.device);
     whole.gradient = Tensor(first.gradient.data, shape, first.gradient.dtype, first.gradient.device);
+    if (first.rounded) whole.rounded = Tensor(first.rounded.data, shape, DType::bfloat16, first.rounded.device);
     return whole;
+}
+
+Parameter reshaped(const Parameter& whole, Shape shape) {
+    Parameter same = whole;
+    same.value = whole.value.reshape(shape);
+    same.gradient = whole.gradient.reshape(shape);
+    if (whole.rounded) same.rounded = whole.rounded.reshape(shape);
+    return same;
 }
 
 Parameter rows_of(const Parameter& whole, std::int64_t begin, std::int64_t end) {
     Parameter part = whole;
     part.value = whole.value.slice(0, begin, end);
     part.gradient = whole.gradient.slice(0, begin, end);
+    if (whole.rounded) part.rounded = whole.rounded.slice(0, begin, end);
     return part;
 }
 

@@ -19,6 +19,7 @@ enum class Initialization { normal, zeros, ones, sinusoidal, fan_in, uniform, gi
 struct Parameter {
     std::string name;  // the tensor name in the checkpoint
     Tensor value, gradient;
+    Tensor rounded;  // the value in bfloat16 where products take it so; absent elsewhere (Parameters::keep_rounded)
     Initialization initialization = Initialization::normal;
     std::vector<double> start = {};  // for Initialization::given
     int zero_row = -1;               // this row starts at 0: padding_idx of the reference models
@@ -44,6 +45,10 @@ public:
     /// Takes the values to `device`; gradients are zero there. What was made of the old memory (views, variables) is void. Throws GpuError.
     void move_to(Device device);
     Device device() const { return device_; }
+    /// On a GPU whose products take bfloat16, after move_to(): from now on the values are kept rounded, too, so that no product rounds its weight itself.
+    void keep_rounded();
+    /// Rounds the values as they are now, if keep_rounded(). Each forward pass begins with it: whoever changes values need not know of the copy.
+    void round() const;
 
     DType dtype() const { return dtype_; }
     std::int64_t count() const { return count_; }
@@ -68,11 +73,14 @@ private:
     Device device_ = Device::cpu;
     std::int64_t count_ = 0;
     std::deque<Parameter> list_;
-    Buffer values_, gradients_;
+    Buffer values_, gradients_, rounded_;
 };
 
 /// Parameters declared one after the other, first..last, as one: a view with the first axes added up.
 Parameter joined(const Parameter& first, const Parameter& last);
+
+/// A parameter under another shape of equal count: a view.
+Parameter reshaped(const Parameter& whole, Shape shape);
 
 /// Rows begin .. end - 1 of a parameter: a view.
 Parameter rows_of(const Parameter& whole, std::int64_t begin, std::int64_t end);

@@ -5,7 +5,7 @@
 
 namespace locus {
 
-/// Backward of y = x W^T:  dW += dy^T x,  dx = dy W.   x: [rows, in], W: [out, in], dy: [rows, out]
-void product_backward(Tape& tape, const Tensor& dy, Var x, Var weight);
+/// Backward of y = x W^T + b:  dW += dy^T x,  db += sum_rows(dy),  dx = dy W.   x: [rows, in], W: [out, in], b: [out] optional, dy: [rows, out]
+void product_backward(Tape& tape, const Tensor& dy, Var x, Var weight, Var bias = {});
 
 }  // namespace locus

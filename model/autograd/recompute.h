@@ -25,7 +25,7 @@ class InnerTape : public Tape {
 public:
     InnerTape(Tape& outer, bool recording) : Tape(outer.arena()) {
         set_recording(recording);
-        set_bfloat16_products(outer.bfloat16_products());
+        set_rounding(outer.rounding());
         set_clock(outer.clock());
     }
 };

@@ -80,6 +80,7 @@ Var Tape::parameter(const Parameter& parameter) {
     Var variable = this->variable(parameter.value);
     variable.record_->gradient = parameter.gradient;
     variable.record_->is_parameter = true;
+    variable.record_->rounded = parameter.rounded;
     return variable;
 }
 

@@ -27,6 +27,7 @@
 #include <utility>
 
 #include "kernels/attention.h"
+#include "kernels/matmul.h"
 #include "kernels/memory.h"
 #include "kernels/tensor.h"
 #include "model/autograd/parameter.h"
@@ -46,6 +47,8 @@ public:
 
     const Tensor& value() const { return record_->value; }
     const Shape& shape() const { return record_->value.shape; }
+    /// The value as a matrix product takes it: of a parameter that is kept in bfloat16 too, that copy.
+    const Tensor& operand() const { return record_->rounded ? record_->rounded : record_->value; }
     explicit operator bool() const { return record_ != nullptr; }
     /// The same variable, not the same value.
     bool operator==(const Var&) const = default;
@@ -58,6 +61,7 @@ private:
         Record* next;     // the records of one node form a list
         bool needs_gradient;
         bool is_parameter;
+        Tensor rounded = {};  // Parameter::rounded
     };
     explicit Var(Record* record) : record_(record) {}
     Record* record_ = nullptr;
@@ -107,11 +111,12 @@ public:
     /// Moves the gradient of `from`, which may be absent, to `to`: the same value on another tape over the same arena. No parameters.
     static void hand_over_gradient(Var from, Var to);
 
-    /// Whether the operands of matrix products are rounded to bfloat16 (matmul.h).
-    bool bfloat16_products() const { return bfloat16_products_; }
+    /// To what the operands of matrix products are rounded (matmul.h).
+    Rounding rounding() const { return rounding_; }
+    bool bfloat16_products() const { return rounding_ == Rounding::bfloat16; }
     /// How the activations of a model with such parameters are stored: bfloat16 on a GPU that multiplies bfloat16.
     DType activation_dtype(DType parameters) const {
-        return bfloat16_products_ && arena_.device() != Device::cpu ? DType::bfloat16 : parameters;
+        return bfloat16_products() && arena_.device() != Device::cpu ? DType::bfloat16 : parameters;
     }
 
     /// The operations from here on are this part of the step, until another is entered.
@@ -129,7 +134,7 @@ public:
     /// When false, operations only compute: evaluation, fill, forward.
     bool recording() const { return recording_; }
     void set_recording(bool recording) { recording_ = recording; }
-    void set_bfloat16_products(bool bfloat16) { bfloat16_products_ = bfloat16; }
+    void set_rounding(Rounding rounding) { rounding_ = rounding; }
     /// `clock`, if any, must outlive the tape: it is told time and cost of each phase, forward and backward.
     void set_clock(StepClock* clock) { clock_ = clock; }
     StepClock* clock() const { return clock_; }
@@ -169,7 +174,7 @@ private:
     Node* last_ = nullptr;  // newest finished node
     Node open_;             // the node being built
     bool recording_ = true;
-    bool bfloat16_products_ = false;
+    Rounding rounding_ = Rounding::none;
     Phase phase_ = Phase::rest;
     StepClock* clock_ = nullptr;
 };

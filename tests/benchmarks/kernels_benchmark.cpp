@@ -37,12 +37,14 @@ void register_linear(const std::string& name, std::int64_t m, std::int64_t in, s
                              .c = w.floats({m, out}),
                              .transpose_b = true,
                              .bias = w.floats({out}),
-                             .bfloat16 = bfloat16};
+                             .rounding = bfloat16 ? Rounding::bfloat16 : Rounding::none};
         return [args] { matmul(args); };
     });
     register_run(kernel + name + "/dX", {flop, bytes}, [=](Workspace& w) {
-        const Matmul args = {
-            .a = w.floats({m, out}), .b = w.floats({out, in}), .c = w.floats({m, in}), .bfloat16 = bfloat16};
+        const Matmul args = {.a = w.floats({m, out}),
+                             .b = w.floats({out, in}),
+                             .c = w.floats({m, in}),
+                             .rounding = bfloat16 ? Rounding::bfloat16 : Rounding::none};
         return [args] { matmul(args); };
     });
     register_run(kernel + name + "/dW", {flop, bytes}, [=](Workspace& w) {
@@ -51,7 +53,7 @@ void register_linear(const std::string& name, std::int64_t m, std::int64_t in, s
                              .c = w.floats({out, in}),
                              .transpose_a = true,
                              .accumulate = true,
-                             .bfloat16 = bfloat16};
+                             .rounding = bfloat16 ? Rounding::bfloat16 : Rounding::none};
         return [args] { matmul(args); };
     });
 }

@@ -9,7 +9,8 @@ namespace {
 
 TEST(Add, AddsElementByElement) {
     for (DType dtype : {DType::float32, DType::float64}) {
-        for (const Shape& shape : {Shape{1}, Shape{3, 17}, Shape{100, 33}, Shape{2, 3, 5}}) {
+        for (const Shape& shape :
+             {Shape{1}, Shape{3, 17}, Shape{100, 33}, Shape{2, 3, 5}, Shape{3, 8}, Shape{100, 40}}) {
             const Owned x = normals(shape, dtype, 1);
             Owned y = normals(shape, dtype, 2), expected = y;
             for (std::int64_t i = 0; i < y.count(); ++i) expected.set(i, x.get(i) + y.get(i));

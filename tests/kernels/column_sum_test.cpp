@@ -43,7 +43,7 @@ TEST_P(ColumnSumOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ColumnSumOf,
                          ::testing::Values(Case{1, 1}, Case{3, 17}, Case{100, 3}, Case{65, 300}, Case{1000, 129},
-                                           Case{0, 5}));
+                                           Case{0, 5}, Case{70, 64}, Case{1100, 8}, Case{33000, 3}));
 
 TEST(ColumnSum, BitsDoNotDependOnTheNumberOfThreads) {
     const Owned x = normals({1001, 300}, DType::float32, 1);

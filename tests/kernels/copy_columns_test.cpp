@@ -1,5 +1,6 @@
 #include "kernels/copy_columns.h"
 
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 
@@ -65,6 +66,31 @@ TEST(CopyColumns, ConvertsOnAGpu) {
                 for (const std::int64_t c : {0, 8, 309, 329}) EXPECT_EQ(got.get(r, c), y.get(r, c));
             }
         });
+    }
+}
+
+// 16 bytes at a time.
+TEST(CopyColumns, MovesEightNumbersAtOnceOnAGpu) {
+    for (const DType from : {DType::float32, DType::bfloat16}) {
+        for (const DType to : {DType::float32, DType::bfloat16}) {
+            const Owned x = converted(normals({9, 64}, from, 1), DType::float32);
+            on_each_gpu([&] {
+                const Owned there = normals({9, 64}, from, 1), copied = normals({9, 320}, to, 2), before = copied;
+                const Owned added = copied;
+                const Tensor columns = there.tensor().slice(1, 8, 56), into = added.tensor().slice(1, 16, 64);
+                copy_columns({.x = columns, .y = copied.tensor().slice(1, 16, 64)});
+                copy_columns({.x = columns, .y = into, .accumulate = true});
+                const Owned stored = converted(x, to);
+                for (std::int64_t r = 0; r < 9; ++r) {
+                    for (std::int64_t c = 0; c < 48; ++c) {
+                        ASSERT_EQ(copied.get(r, 16 + c), stored.get(r, 8 + c));
+                        const double sum = x.get(r, 8 + c) + before.get(r, 16 + c);
+                        ASSERT_NEAR(added.get(r, 16 + c), sum, 4e-3 * std::abs(sum));
+                    }
+                    for (const std::int64_t c : {0, 15, 64, 319}) EXPECT_EQ(copied.get(r, c), before.get(r, c));
+                }
+            });
+        }
     }
 }
 

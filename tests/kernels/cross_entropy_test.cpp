@@ -22,13 +22,14 @@ struct Problem {
           dbias(zeros({columns}, dtype)) {
         for (std::int64_t r = 0; r < rows; ++r) targets.set(r, static_cast<double>((r * 31 + columns - 1) % columns));
     }
-    void run(bool gradient, bool with_bias = true) {
+    void run(bool gradient, bool with_bias = true, const Tensor& dlogits = {}) {
         cross_entropy({.logits = logits,
                        .bias = with_bias ? bias.tensor() : Tensor(),
                        .targets = targets,
                        .loss = loss,
                        .correct = correct,
                        .gradient = gradient,
+                       .dlogits = dlogits,
                        .scale = scale,
                        .dbias = gradient ? dbias.tensor() : Tensor()});
     }
@@ -104,8 +105,37 @@ TEST_P(CrossEntropyOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
     }
 }
 
+// Beside the logits, which stay; its rows apart.
+TEST_P(CrossEntropyOf, PutsTheGradientElsewhereOnAGpu) {
+    const auto [rows, columns] = GetParam();
+    Problem expected(rows, columns, DType::float32);
+    expected.run(true);
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        on_each_gpu([&, rows = rows, columns = columns] {
+            Problem got(rows, columns, DType::float32);
+            const Owned logits = got.logits, wide = normals({rows, columns + 3}, dtype, 5), before = wide;
+            const Tensor dx = wide.tensor().slice(1, 2, columns + 2);
+            got.run(true, true, dx);
+            const double tolerance = dtype == DType::float32 ? 2e-6 : 4e-3;
+            EXPECT_TRUE(close("dx", dx, expected.logits, 0.0, tolerance));
+            EXPECT_TRUE(close("dbias", got.dbias, expected.dbias, 0.0, tolerance));
+            EXPECT_TRUE(identical("logits", got.logits, logits));
+            for (const std::int64_t beside : {std::int64_t{0}, std::int64_t{1}, columns + 2})
+                EXPECT_EQ(wide.get(rows - 1, beside), before.get(rows - 1, beside));
+        });
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, CrossEntropyOf,
-                         ::testing::Values(Case{1, 1}, Case{3, 17}, Case{70, 3}, Case{5, 100}, Case{40, 1001}));
+                         ::testing::Values(Case{1, 1}, Case{3, 17}, Case{70, 3}, Case{5, 100}, Case{40, 1001},
+                                           Case{6, 64}));
+
+TEST(CrossEntropy, OnTheProcessorTheGradientTakesThePlaceOfTheLogits) {
+    Problem problem(4, 9, DType::float32);
+    const Owned elsewhere({4, 9}, DType::float32);
+    EXPECT_NO_THROW(problem.run(true, true, problem.logits));
+    EXPECT_THROW(problem.run(true, true, elsewhere), std::logic_error);
+}
 
 TEST(CrossEntropy, GradientMatchesCentralDifferencesInFloat64) {
     Problem problem(4, 9, DType::float64);

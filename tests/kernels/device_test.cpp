@@ -69,7 +69,7 @@ Owned product_of(const ProductCase& one) {
             .transpose_b = one.transpose_b,
             .bias = one.bias ? bias.tensor() : Tensor(),
             .accumulate = one.accumulate,
-            .bfloat16 = one.bfloat16});
+            .rounding = one.bfloat16 ? Rounding::bfloat16 : Rounding::none});
     return wide;
 }
 

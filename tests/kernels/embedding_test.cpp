@@ -99,7 +99,8 @@ TEST_P(EmbeddingOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
 INSTANTIATE_TEST_SUITE_P(Shapes, EmbeddingOf,
                          ::testing::Values(Case{1, 1, 1, false}, Case{17, 3, 5, true}, Case{100, 300, 2, false},
                                            Case{100, 17, 1000, true}, Case{3, 129, 3, false}, Case{1000, 3, 2, true},
-                                           Case{700, 33, 600, true}, Case{300, 2, 70000, true}));
+                                           Case{700, 33, 600, true}, Case{300, 2, 70000, true},
+                                           Case{30, 64, 40, true}));
 
 // The gradient of a table of `entries` for rows of ones: how many rows each entry has.
 Owned counted(const std::vector<std::int32_t>& ids, std::int32_t entries) {

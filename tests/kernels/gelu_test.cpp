@@ -88,7 +88,9 @@ TEST_P(GeluOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, GeluOf, ::testing::Values(Case{1, 1}, Case{3, 17}, Case{2, 100}, Case{70, 3}));
+INSTANTIATE_TEST_SUITE_P(Shapes, GeluOf,
+                         ::testing::Values(Case{1, 1}, Case{3, 17}, Case{2, 100}, Case{70, 3}, Case{5, 16},
+                                           Case{40, 264}));
 
 TEST(Gelu, IsAccurateInBothTails) {
     constexpr std::int64_t n = 4001;

@@ -33,7 +33,7 @@ struct Problem {
     Tensor part(const Owned& wide) const {
         return strided ? wide.tensor().slice(1, 2, wide.shape()[1] - 3) : wide.tensor();
     }
-    void multiply(bool accumulate, bool with_bias, bool bfloat16 = false) {
+    void multiply(bool accumulate, bool with_bias, Rounding rounding = Rounding::none, const Tensor& sums = {}) {
         matmul({.a = part(a_wide),
                 .b = part(b_wide),
                 .c = part(c_wide),
@@ -41,7 +41,8 @@ struct Problem {
                 .transpose_b = transpose_b,
                 .bias = with_bias ? bias.tensor() : Tensor(),
                 .accumulate = accumulate,
-                .bfloat16 = bfloat16});
+                .rounding = rounding,
+                .a_column_sum = sums});
     }
     Owned straightforward(bool accumulate, bool with_bias) const {
         Owned result({size.m, size.n}, DType::float64);
@@ -247,7 +248,7 @@ TEST_P(MatmulOf, Bfloat16OperandsAreMultipliedExactlyAndSummedInFloat32) {
         exact.a_wide = rounded(exact.a_wide);
         exact.b_wide = rounded(exact.b_wide);
         const Owned expected = exact.straightforward(accumulate, with_bias);
-        problem.multiply(accumulate, with_bias, true);
+        problem.multiply(accumulate, with_bias, Rounding::bfloat16);
         EXPECT_TRUE(close("c", problem.part(problem.c_wide), expected, 0.0, 3e-6)) << bits;
     }
 }
@@ -271,11 +272,122 @@ TEST(Matmul, TakesAndGivesBfloat16OnAGpu) {
             there.a_wide = converted(there.a_wide, of_a);
             there.b_wide = converted(there.b_wide, of_b);
             there.c_wide = converted(there.c_wide, of_c);
-            there.multiply(accumulate, with_bias, true);
+            there.multiply(accumulate, with_bias, Rounding::bfloat16);
             const double tolerance = of_c == DType::bfloat16 ? 4e-3 : 3e-6;
             EXPECT_TRUE(close("c", there.part(there.c_wide), expected, 0.0, tolerance)) << bits;
         });
     }
+}
+
+// The gradients of a weight and of its bias.
+TEST_P(MatmulOf, SumsTheColumnsOfABesideTheProduct) {
+    const auto expect = [&](DType dtype, DType of_a, Rounding rounding, double tolerance) {
+        for (const bool strided : {false, true}) {
+            Problem problem(GetParam(), dtype, true, false, strided);
+            problem.a_wide = converted(problem.a_wide, of_a);
+            const Owned before = normals({GetParam().m}, dtype, 5), sums = before;
+            Owned expected = converted(before, DType::float64);
+            for (std::int64_t i = 0; i < GetParam().m * GetParam().k; ++i) {
+                const std::int64_t column = i % GetParam().m;
+                expected.set(column, expected.get(column) + element(problem.part(problem.a_wide), i));
+            }
+            const Owned product = problem.straightforward(false, false);
+            problem.multiply(false, false, rounding, sums);
+            EXPECT_TRUE(close("sums", sums, expected, 0.0, tolerance));
+            EXPECT_TRUE(
+                close("c", problem.part(problem.c_wide), product, 0.0, rounding == Rounding::none ? tolerance : 1e-2));
+        }
+    };
+    expect(DType::float64, DType::float64, Rounding::none, 1e-13);
+    expect(DType::float32, DType::float32, Rounding::none, 3e-6);
+    expect(DType::float32, DType::float32, Rounding::bfloat16, 3e-6);
+    on_each_gpu([&] {
+        expect(DType::float32, DType::float32, Rounding::none, 3e-6);
+        expect(DType::float32, DType::float32, Rounding::bfloat16, 4e-3);  // of a as it is multiplied
+        expect(DType::float32, DType::bfloat16, Rounding::bfloat16, 3e-6);
+    });
+}
+
+TEST(Matmul, SumsColumnsBesideAnEmptyProduct) {
+    const auto check = [] {
+        const Owned a = filled({3, 2}, DType::float32, 1.0), no_columns({3, 0}, DType::float32);
+        const Owned nothing({2, 0}, DType::float32), sums = filled({2}, DType::float32, 0.5);
+        matmul({.a = a, .b = no_columns, .c = nothing, .transpose_a = true, .a_column_sum = sums});
+        EXPECT_EQ(sums.get(0), 3.5);
+        EXPECT_EQ(sums.get(1), 3.5);
+        const Owned no_rows({0, 2}, DType::float32), b({0, 4}, DType::float32), c({2, 4}, DType::float32);
+        matmul({.a = no_rows, .b = b, .c = c, .transpose_a = true, .a_column_sum = sums});
+        EXPECT_EQ(sums.get(0), 3.5);
+    };
+    check();
+    on_each_gpu(check);
+}
+
+// By another way than the stand-in's: scaled so that the tenth bit of the mantissa is worth one.
+double in_tf32(double x) {
+    if (x == 0.0) return 0.0;
+    int exponent = 0;
+    const double fraction = std::frexp(x, &exponent);  // 0.5 <= |fraction| < 1
+    return std::ldexp(std::round(std::ldexp(fraction, 11)), exponent - 11);
+}
+
+Owned in_tf32(const Owned& x) {
+    Owned result(x.shape(), DType::float32);
+    for (std::int64_t i = 0; i < x.count(); ++i) result.set(i, in_tf32(x.get(i)));
+    return result;
+}
+
+// Numbers of 10 bits of mantissa are multiplied exactly; of others the last 13 bits are lost, a relative error of up to 2^-11 in each operand.
+TEST_P(MatmulOf, Tf32OnAGpuRoundsTheOperandsToTenBits) {
+    for (int bits = 0; bits < 32; ++bits) {
+        const bool accumulate = (bits & 1) != 0, with_bias = (bits & 2) != 0, strided = (bits & 16) != 0;
+        const auto problem = [&] {
+            return Problem(GetParam(), DType::float32, (bits & 4) != 0, (bits & 8) != 0, strided);
+        };
+        Problem exact = problem();
+        exact.a_wide = in_tf32(exact.a_wide);
+        exact.b_wide = in_tf32(exact.b_wide);
+        const Owned expected = exact.straightforward(accumulate, with_bias);
+        on_each_gpu([&] {
+            Problem there = problem(), representable = problem();
+            representable.a_wide = converted(exact.a_wide, DType::float32);
+            representable.b_wide = converted(exact.b_wide, DType::float32);
+            there.multiply(accumulate, with_bias, Rounding::tf32);
+            representable.multiply(accumulate, with_bias, Rounding::tf32);
+            const bool rounds_like_us = OnDevice::current() == Device::simt;  // a library may cut the bits off instead
+            EXPECT_TRUE(close("c", there.part(there.c_wide), expected, 0.0, rounds_like_us ? 3e-6 : 4e-3)) << bits;
+            EXPECT_TRUE(
+                close("of representable numbers", representable.part(representable.c_wide), expected, 0.0, 3e-6))
+                << bits;
+        });
+    }
+}
+
+TEST(Matmul, Tf32DiffersFromFloat32ByItsRounding) {
+    const auto multiplied = [](Rounding rounding) {
+        Problem problem({60, 50, 200}, DType::float32, false, true, false);
+        problem.multiply(false, false, rounding);
+        return problem.c_wide;
+    };
+    const Owned exact = multiplied(Rounding::none);
+    on_each_gpu([&] {
+        const Owned got = multiplied(Rounding::tf32);
+        double squares = 0.0, largest = 0.0;
+        for (std::int64_t i = 0; i < exact.count(); ++i) {
+            squares += std::pow(got.get(i) - exact.get(i), 2);
+            largest = std::max(largest, std::abs(got.get(i) - exact.get(i)));
+        }
+        // A sum of 200 products of normals, each with two relative errors that are even in +-2^-11 or a little less: some 14 * 2^-12 in the mean.
+        const double mean = std::sqrt(squares / static_cast<double>(exact.count()));
+        EXPECT_GT(mean, 14.0 * std::ldexp(1.0, -13));
+        EXPECT_LT(mean, 14.0 * std::ldexp(1.0, -11));
+        EXPECT_LT(largest, 14.0 * std::ldexp(1.0, -9));
+    });
+}
+
+TEST(Matmul, TheProcessorHasNoTf32) {
+    const Owned x({3, 3}, DType::float32);
+    EXPECT_THROW(matmul({.a = x, .b = x, .c = x, .rounding = Rounding::tf32}), std::logic_error);
 }
 
 TEST(Matmul, ABfloat16TensorOnAGpuIsForABfloat16Product) {
@@ -285,7 +397,8 @@ TEST(Matmul, ABfloat16TensorOnAGpuIsForABfloat16Product) {
         EXPECT_THROW(matmul({single, half, single}), std::logic_error);
         EXPECT_THROW(matmul({single, single, half}), std::logic_error);
         const Owned bias({3}, DType::bfloat16), twice({3, 3}, DType::float64);
-        EXPECT_THROW(matmul({.a = half, .b = half, .c = half, .bias = bias, .bfloat16 = true}), std::logic_error);
+        EXPECT_THROW(matmul({.a = half, .b = half, .c = half, .bias = bias, .rounding = Rounding::bfloat16}),
+                     std::logic_error);
         EXPECT_THROW(matmul({.a = twice, .b = twice, .c = twice}), std::logic_error);
     });
 }
@@ -306,6 +419,21 @@ TEST(Matmul, BrokenContractsNameTheShapes) {
     EXPECT_THROW(matmul({half, half, half}), std::logic_error);
     EXPECT_THROW(matmul({half, single, single}), std::logic_error);
     EXPECT_THROW(matmul({half, half, single}), std::logic_error);
+    EXPECT_THROW(matmul({.a = a, .b = fits, .c = c, .a_column_sum = normals({3}, DType::float32, 1)}),
+                 std::logic_error);
+    EXPECT_THROW(matmul({.a = normals({5, 3}, DType::float32, 1),
+                         .b = fits,
+                         .c = c,
+                         .transpose_a = true,
+                         .a_column_sum = normals({5}, DType::float32, 1)}),
+                 std::logic_error);
+    EXPECT_THROW(matmul({.a = normals({5, 3}, DType::float32, 1),
+                         .b = fits,
+                         .c = c,
+                         .transpose_a = true,
+                         .bias = normals({6}, DType::float32, 1),
+                         .a_column_sum = normals({3}, DType::float32, 1)}),
+                 std::logic_error);
     Tensor overlapping = fits.tensor();
     overlapping.strides[0] = 2;
     EXPECT_THROW(matmul({a, overlapping, c}), std::logic_error);

@@ -88,6 +88,18 @@ TEST(RoundToBfloat16, GivesOnAGpuWhatItGivesOnTheProcessor) {
     }
 }
 
+TEST(RoundToBfloat16, RoundsEightAtOnceOnAGpu) {
+    const auto solved = [](DType dtype) {
+        const Owned x = normals({7, 304}, DType::float32, 1), y({7, 288}, dtype);
+        round_to_bfloat16({x.tensor().slice(1, 8, 296), y});
+        return y;
+    };
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        const Owned expected = solved(dtype);
+        on_each_gpu([&] { EXPECT_TRUE(identical("y", solved(dtype), expected)); });
+    }
+}
+
 TEST(RoundToBfloat16, RefusesOtherTypesAndShapes) {
     const Owned x({2, 3}, DType::float64), y({2, 3}, DType::bfloat16), other({3, 2}, DType::bfloat16);
     EXPECT_THROW(round_to_bfloat16({x, y}), std::logic_error);

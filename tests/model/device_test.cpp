@@ -2,9 +2,11 @@
 // GPU is the host's stand-in (kernels/simt.h), where the host cannot touch device memory by mistake.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 
 #include "kernels/device.h"
+#include "kernels/round_to_bfloat16.h"
 #include "kernels/simt.h"
 #include "model/position/position_encoding.h"
 #include "tests/model/small_model.h"
@@ -27,7 +29,7 @@ struct Trained {
     std::vector<float> gradients;
 };
 
-Trained train_on(Device device, const ModelSettings& settings, DType arithmetic = DType::float32,
+Trained train_on(Device device, const ModelSettings& settings, Arithmetic arithmetic = DType::float32,
                  double deviation = 0.3, const std::vector<Lengths>& batches = {{{4, 1, 3}}, {{2, 7}}}) {
     const auto model = perturbed_model(settings, arithmetic, deviation);
     model->move_to(device);
@@ -256,6 +258,116 @@ TEST(ModelOnAGpu, ConvertsValuesAndGradients) {
             EXPECT_EQ(value.as<float>()[n], rounded + third);
             EXPECT_EQ(gradient.tensor().as<float>()[n], rounded + third);
         }
+    }
+}
+
+// A hidden size of which every weight but the last few begins at a multiple of 16 bytes.
+ModelSettings aligned_settings() {
+    ModelSettings settings = small_settings("disentangled");
+    settings.hidden = 16;
+    settings.feed_forward = 24;
+    settings.vocab_size = 16;
+    return settings;
+}
+
+double loss_of(const MaskedLanguageModel& model) {
+    std::vector<std::int32_t> rows = {0, 3, 5, 6}, targets = {1, 4, 9, 2};
+    const MaskedTargets masked = {Tensor(rows.data(), {4}, DType::int32), Tensor(targets.data(), {4}, DType::int32)};
+    Arena arena(model.device());
+    Tape tape(arena);
+    const RaggedBatch batch({4, 1, 3}, 11);
+    const MaskedLoss loss = on_host(tape, model.masked_lm_loss(tape, batch.input, masked, 0.25, {}));
+    double sum = 0;
+    for (std::int64_t row = 0; row < 4; ++row) sum += loss.loss.as<double>()[row];
+    return sum;
+}
+
+// Whoever changes the values, as the optimizer does, need not think of what is kept beside them.
+TEST(ModelOnAGpu, AForwardPassRoundsTheWeightsOfItsTime) {
+    for (const Device device : {Device::simt, Device::cuda}) {
+        if (!is_available(device)) continue;
+        const auto first = perturbed_model(aligned_settings(), DType::bfloat16, 0.3);
+        const auto second = perturbed_model(aligned_settings(), DType::bfloat16, 0.2);
+        first->move_to(device);
+        second->move_to(device);
+        const double of_first = loss_of(*first), of_second = loss_of(*second);
+        EXPECT_NE(of_first, of_second);
+        copy(second->parameters().values(), first->parameters().values());
+        EXPECT_EQ(loss_of(*first), of_second);
+    }
+}
+
+TEST(ModelOnAGpu, ProductsTakeTheWeightsThatAreRounded) {
+    for (const Device device : {Device::simt, Device::cuda}) {
+        if (!is_available(device)) continue;
+        const auto model = perturbed_model(aligned_settings(), DType::bfloat16);
+        model->move_to(device);
+        Parameters& parameters = model->parameters();
+        parameters.round();
+        const HostCopy values(parameters.values());
+        std::vector<float> expected(static_cast<std::size_t>(parameters.count()));
+        round_to_bfloat16({.x = values.tensor().reshape({1, parameters.count()}),
+                           .y = Tensor(expected.data(), {1, parameters.count()}, DType::float32)});
+        Arena arena(device);
+        Tape tape(arena);
+        const float* next = expected.data();
+        for (const Parameter& parameter : parameters.all()) {
+            const Tensor operand = tape.parameter(parameter).operand();
+            ASSERT_EQ(operand.dtype, DType::bfloat16) << parameter.name;
+            ASSERT_EQ(operand.shape, parameter.value.shape) << parameter.name;
+            const HostCopy rounded(operand);
+            for (std::int64_t n = 0; n < operand.count(); ++n) {
+                const std::uint32_t bits = std::uint32_t{rounded.tensor().as<bfloat16_t>()[n].bits} << 16U;
+                ASSERT_EQ(std::bit_cast<float>(bits), *next++) << parameter.name << " " << n;
+            }
+        }
+        const Parameter &table = parameters.all().front(), rows = rows_of(table, 3, 7);
+        EXPECT_EQ(rows.rounded.shape, rows.value.shape);
+        EXPECT_EQ(rows.rounded.as<bfloat16_t>(), table.rounded.as<bfloat16_t>() + 3 * 16);
+    }
+}
+
+// With and without the copies: the same roundings, so the same bits. On a GPU a library might add up in another order.
+TEST(ModelOnAGpu, WeightsThatAreRoundedBeforehandGiveTheSameBits) {
+    constexpr Device device = Device::simt;
+    Parameters parameters(DType::float32);
+    Parameter &first = parameters.declare("first", {8, 16}), &odd = parameters.declare("odd", {3}),
+              &behind = parameters.declare("behind", {8, 16});
+    parameters.allocate();
+    parameters.initialize(1, 1.0);
+    parameters.move_to(device);
+    const auto products = [&] {
+        Arena arena(device);
+        Tape tape(arena);
+        tape.set_rounding(Rounding::bfloat16);
+        std::vector<float> numbers;
+        const Var x = convert(tape, tape.constant(first.value), DType::bfloat16);
+        for (const Parameter* weight : {&first, &behind}) {
+            const HostCopy y(convert(tape, linear(tape, x, tape.parameter(*weight)), DType::float32).value());
+            numbers.insert(numbers.end(), y.tensor().as<float>(), y.tensor().as<float>() + 64);
+        }
+        return numbers;
+    };
+    const std::vector<float> expected = products();
+    parameters.keep_rounded();
+    EXPECT_TRUE(first.rounded);
+    EXPECT_TRUE(odd.rounded);
+    EXPECT_FALSE(behind.rounded);  // it begins between two multiples of 16 bytes
+    parameters.round();
+    EXPECT_EQ(products(), expected);
+}
+
+TEST(ModelOnAGpu, TrainsWithTf32AsWithFloat32) {
+    const ModelSettings settings = with_dropout(small_settings("disentangled"));
+    const Trained expected = train_on(Device::cpu, settings);
+    for (const Device device : {Device::simt, Device::cuda}) {
+        if (!is_available(device)) continue;
+        const Trained got = train_on(device, settings, {DType::float32, Rounding::tf32});
+        expect_same(settings, got, expected, {.loss = 2e-2, .of_largest = 2e-2F, .absolute = 1e-4F});
+        double difference = 0;
+        for (std::size_t n = 0; n < got.losses.size(); ++n)
+            difference = std::max(difference, std::abs(got.losses[n] - expected.losses[n]));
+        EXPECT_GT(difference, 2e-5);  // above what separates float32 here from float32 there
     }
 }
 

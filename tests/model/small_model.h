@@ -22,16 +22,17 @@ inline ModelSettings small_settings(const std::string& encoding) {
     return settings;
 }
 
-inline std::unique_ptr<MaskedLanguageModel> perturbed_model(const ModelSettings& settings, DType dtype = DType::float64,
+inline std::unique_ptr<MaskedLanguageModel> perturbed_model(const ModelSettings& settings,
+                                                            Arithmetic arithmetic = DType::float64,
                                                             double deviation = 0.3) {
-    auto model = std::make_unique<MaskedLanguageModel>(settings, dtype);
+    auto model = std::make_unique<MaskedLanguageModel>(settings, arithmetic);
     model->initialize(1);
     const std::int64_t count = model->parameters().count();
     std::vector<double> noise(static_cast<std::size_t>(count));
     fill_random(noise.data(), count, 12, deviation);
     for (std::int64_t n = 0; n < count; ++n) {
         const double value = noise[static_cast<std::size_t>(n)];
-        if (dtype == DType::float64) {
+        if (arithmetic.storage == DType::float64) {
             model->parameters().values().as<double>()[n] += value;
         } else {
             model->parameters().values().as<float>()[n] += static_cast<float>(value);

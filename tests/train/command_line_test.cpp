@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/synthetic.h"
+#include "kernels/device.h"
 #include "tests/train/run_program.h"
 #include "train/safetensors.h"
 
@@ -460,6 +461,21 @@ TEST_F(CommandLine, EvaluatesToTheLossThatTrainingReported) {
         const std::string csv = read_text(folder_ / "validation.csv");
         EXPECT_TRUE(contains(csv, ",validation,all,0,32," + reported + ",")) << csv;
     }
+}
+
+// On the processor in float32, which is close.
+TEST_F(CommandLine, EvaluatesOnTheProcessorWhatWasTrainedInTf32) {
+    if (!is_available(Device::simt)) GTEST_SKIP();
+    write_english("text.txt", 0, 5);
+    write_english("held.txt", 1000, 1);
+    const ProgramResult trained =
+        run({"train", "tiny.yaml", "--set", "run.name=tf32", "run.device=simt", "run.precision=tf32", "train.steps=1",
+             "data.synthetic=null", "data.train=[text.txt]", "data.valid=[held.txt]"});
+    ASSERT_EQ(trained.code, 0) << trained.err;
+    const ProgramResult evaluated =
+        run({"evaluate", path("runs/tf32/latest"), "--text", "held.txt", "--device", "cpu"});
+    EXPECT_EQ(evaluated.code, 0) << evaluated.err;
+    EXPECT_TRUE(contains(evaluated.out, " nats")) << evaluated.out;
 }
 
 }  // namespace

@@ -221,6 +221,9 @@ std::vector<Case> combination_cases() {
         {"DoubleOnAGpu",
          data + "run: {device: simt, precision: float64}\n",
          {"run.device simt: float64 is for tests on the processor"}},
+        {"Tf32OnTheProcessor",
+         data + "run: {device: cpu, precision: tf32}\n",
+         {"run.device cpu: tf32 products exist on a GPU only", "take precision float32 or bfloat16, or device cuda"}},
         {"NameWithSlash", data + "run: {name: a/b}\n", {"run.name: \"a/b\" cannot name a folder"}},
         {"BatchOfTooManyTokens",
          "data: {train: [a], valid: [b], sequence_length: 1048576}\nmodel: {position: none}\ntrain: {batch_size: "

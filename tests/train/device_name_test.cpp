@@ -19,6 +19,13 @@ TEST(DeviceName, Bfloat16NeedsAGpuThatHasIt) {
     for (const int capability : {80, 86, 89, 90, 100, 120}) EXPECT_EQ(why_unfit("", capability, DType::bfloat16), "");
 }
 
+TEST(DeviceName, Tf32NeedsAGpuThatHasIt) {
+    const Arithmetic tf32 = {DType::float32, Rounding::tf32};
+    EXPECT_TRUE(contains(why_unfit("Tesla T4", 75, tf32), "Tesla T4: tf32 needs tensor cores for it"));
+    for (const int capability : {80, 86, 89, 90, 100, 120}) EXPECT_EQ(why_unfit("", capability, tf32), "");
+    EXPECT_THROW(device_named("cpu", tf32), ConfigurationError);
+}
+
 TEST(DeviceName, Float32RunsOnEveryGpuThatKernelsAreBuiltFor) {
     for (const int capability : {75, 80, 90, 120}) EXPECT_EQ(why_unfit("", capability, DType::float32), "");
     EXPECT_TRUE(contains(why_unfit("Tesla V100", 70, DType::float32), "Tesla V100: kernels are built for compute"));

@@ -73,6 +73,23 @@ TEST_P(TrainOn, Bfloat16LearnsLikeFloat32) {
     }
 }
 
+TEST_P(TrainOn, Tf32LearnsLikeFloat32) {
+    ASSERT_EQ(train(settings(GetParam()), false), 0);
+    Settings rounded = settings(GetParam());
+    rounded.run.name = "tf32";
+    rounded.run.precision = "tf32";
+    EXPECT_EQ(describe_precision(rounded.run), "float32 with TF32 products");
+    ASSERT_EQ(train(rounded, false), 0);
+    for (const char* const split : {"train", "valid"}) {
+        const std::vector<double> expected = metrics_column(tiny_.run(GetParam()), split, 4),
+                                  got = metrics_column(tiny_.run("tf32"), split, 4);
+        ASSERT_EQ(got.size(), expected.size());
+        ASSERT_FALSE(got.empty());
+        EXPECT_NE(got, expected);
+        for (std::size_t n = 0; n < got.size(); ++n) EXPECT_NEAR(got[n], expected[n], 5e-3) << split << " " << n;
+    }
+}
+
 TEST(NotFinite, IsSeenInBfloat16) {
     std::array<bfloat16_t, 2> numbers = {bfloat16_t{0x7F7F}, bfloat16_t{0xFF7F}};  // the largest, and its negative
     const Tensor tensor(numbers.data(), {2}, DType::bfloat16);

@@ -152,7 +152,7 @@ TrainerState stopped_run(Settings settings, const fs::path& folder, std::int64_t
         std::move(data.train), (at - 1) * settings.train.batch_size * settings.train.gradient_accumulation);
     settings.model.vocab_size = data.tokenizer->vocab_size();
     settings.model.pad_id = data.tokenizer->special().pad;
-    MaskedLanguageModel model(settings.model, dtype_of_precision(settings.run.precision));
+    MaskedLanguageModel model(settings.model, arithmetic_named(settings.run.precision));
     model.initialize(settings.run.seed);
     Optimizer optimizer(settings.train.optimizer, model.parameters());
     model.move_to(device_of(settings.run));
@@ -189,7 +189,7 @@ TEST_P(QueuedSteps, ASignalRecordsWhatIsUnderWayAndTheRunGoesOnFromThere) {
 struct Subject {
     explicit Subject(const Settings& asked) : settings(asked), data(prepare_data(asked, {})) {
         settings.model.vocab_size = data.tokenizer->vocab_size();
-        model.emplace(settings.model, dtype_of_precision(settings.run.precision));
+        model.emplace(settings.model, arithmetic_named(settings.run.precision));
         model->initialize(1);
         optimizer.emplace(settings.train.optimizer, model->parameters());
         model->move_to(device_of(settings.run));

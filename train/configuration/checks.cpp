@@ -44,7 +44,7 @@ void complete_run(const Check& check, const std::string& stem) {
     }
     if (!check.given.usable({"run.device", "run.precision"})) return;
     try {
-        run.device = name_of(device_named(run.device, dtype_of_precision(run.precision)));
+        run.device = name_of(device_named(run.device, arithmetic_named(run.precision)));
     } catch (const ConfigurationError& error) {
         check.tell({"run.device", "run.precision"}, fmt::format("run.{}", error.what()));
     }

@@ -31,7 +31,8 @@ void add_run(Keys& keys, RunSettings& run) {
     keys.push_back({"run.directory", &run.directory, path(), "the run folder is directory/name"});
     keys.push_back({"run.seed", &run.seed, between(0, uint32_max), "of initialisation, order, masks and dropout"});
     keys.push_back({"run.device", &run.device, one_of(device_names()), "auto, cpu, cuda or simt"});
-    keys.push_back({"run.precision", &run.precision, one_of({"float32", "float64", "bfloat16"}), "of the arithmetic"});
+    keys.push_back({"run.precision", &run.precision, one_of({"float32", "float64", "bfloat16", "tf32"}),
+                    "of the arithmetic; tf32 on a GPU"});
     keys.push_back({"run.threads", &run.threads, between(0, 4096), "0: all cores that the process may use"});
 }
 

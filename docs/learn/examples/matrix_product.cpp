@@ -117,8 +117,9 @@ void multiply_float64(const Matrix& a, const Matrix& b) {
 void multiply_float32(const Floats& a, const Floats& b, Floats& c, Floats& c_of_bfloat16) {
     fmt::print("float32 by {}\n", isa() == Isa::amx ? "kernels/matmul_amx.cpp" : "kernels/matmul_onednn.cpp");
     measure("matmul()", 1.0, [&] { matmul({.a = tensor(a), .b = tensor(b), .c = tensor(c)}); });
-    measure("matmul(), bfloat16 operands", 1.0,
-            [&] { matmul({.a = tensor(a), .b = tensor(b), .c = tensor(c_of_bfloat16), .bfloat16 = true}); });
+    measure("matmul(), bfloat16 operands", 1.0, [&] {
+        matmul({.a = tensor(a), .b = tensor(b), .c = tensor(c_of_bfloat16), .rounding = Rounding::bfloat16});
+    });
 }
 
 // ---- float32 as three bfloat16 parts ----
