@@ -21,6 +21,8 @@ bool is_available(Device device);
 std::string why_unavailable(Device device);
 /// Name and memory of the device as its maker calls it, for logs: "NVIDIA H200, 139 GiB, compute capability 9.0".
 std::string description_of(Device device);
+/// Bytes of the device's memory that this program has now, in use or kept for the next step; without what the maker's libraries take. 0 for the processor.
+std::size_t allocated_bytes(Device device);
 
 /// Copies from any device to any other. Both contiguous, of one shape and dtype. Numbers that come to the processor are there when it returns; on their
 /// way to a device, `from` may be changed again when it returns. Throws what wait_for() throws.
