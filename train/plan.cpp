@@ -32,6 +32,11 @@ DType dtype_of_precision(const std::string& precision) {
     return precision == "bfloat16" ? DType::bfloat16 : DType::float32;
 }
 
+DType stored_activations(const RunSettings& run) {
+    const DType arithmetic = dtype_of_precision(run.precision);
+    return arithmetic == DType::bfloat16 && device_of(run) == Device::cpu ? DType::float32 : arithmetic;
+}
+
 std::string describe_precision(const RunSettings& run) {
     if (run.precision != "bfloat16") return run.precision;
     if (device_of(run) != Device::cpu) return "float32 with bfloat16 products and activations";
@@ -106,14 +111,13 @@ std::string describe_cost(const ModelSettings& model, const Settings& settings) 
     constexpr std::int64_t tokens = 1'000'000;
     const auto masked = static_cast<std::int64_t>(share * static_cast<double>(tokens));
     const double forward = forward_flops(model, tokens, length, masked) / static_cast<double>(tokens);
-    MemoryEstimate memory = training_memory(model, batch, length, share);
-    const std::int64_t scale = settings.run.precision == "float64" ? 2 : 1;
+    const MemoryEstimate memory = training_memory(model, batch, length, share, stored_activations(settings.run));
     return fmt::format(
         "arithmetic         {} FLOP per token forward, {} FLOP per token of a training step (sequences of {}, {:.3g}% "
         "masked)\n"
         "memory             about {} for parameters, gradients and moments, {} for activations (batch of {} x {})\n",
         quantity_text(forward), quantity_text(3 * forward), length, 100 * share,
-        mebibytes(scale * memory.parameters_and_optimizer), mebibytes(scale * memory.activations), batch, length);
+        mebibytes(memory.parameters_and_optimizer), mebibytes(memory.activations), batch, length);
 }
 
 }  // namespace locus

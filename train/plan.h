@@ -11,6 +11,8 @@ namespace locus {
 
 /// The arithmetic that run.precision names.
 DType dtype_of_precision(const std::string& precision);
+/// How a resolved configuration stores activations: the processor has none in bfloat16.
+DType stored_activations(const RunSettings& run);
 /// The same for the reader of a log; says what bfloat16 comes to on this device.
 std::string describe_precision(const RunSettings& run);
 
