@@ -6,7 +6,8 @@
 #   --only PART,...  some of the parts, in their order; they are added to the report, so that several commands make one:
 #       tests          the tests of the kernels, of models and of training that run on a GPU: resuming, moving a checkpoint to the processor
 #       losses         runs of every encoding beside the same runs on the processor; the same run twice, to the bit
-#       speed          steps of BERT beside transformers (base, compiled) and PyTorch (small, tiny), and where their time goes
+#       speed          steps of BERT-base beside transformers (compiled) and PyTorch, and where their time goes
+#       small          steps of the small and the tiny model beside PyTorch
 #       deberta        steps of DeBERTa-base beside our BERT-base, transformers and flashdeberta
 #       kernels        attention beside PyTorch's, kernels beside the rate of copying
 #       memory         activations by length, and a step of DeBERTa-base on one sequence of 16,384 tokens
@@ -19,7 +20,7 @@
 #   --steps N        steps of each run that is compared with the processor's (default: 50)
 
 device=cuda build='' python=python3 output=gpu-report.md steps=50 commit='' only=''
-parts=(tests losses speed deberta kernels memory memcheck racecheck initcheck synccheck)
+parts=(tests losses speed small deberta kernels memory memcheck racecheck initcheck synccheck)
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 while [ $# -gt 0 ]; do
@@ -32,7 +33,7 @@ while [ $# -gt 0 ]; do
     --commit) commit=${2:-} ;;
     --only) only=${2:-} ;;
     -h | --help)
-        sed -n '2,22s/^# \{0,1\}//p' scripts/gpu_check.sh
+        sed -n '2,23s/^# \{0,1\}//p' scripts/gpu_check.sh
         exit 0
         ;;
     *) fail "unknown argument '$1'; --help shows the options" ;;
@@ -211,10 +212,18 @@ if part speed; then
     if [ "$device" = cuda ]; then
         shown "BERT-base, lengths 512 and 128, beside transformers with torch.compile" \
             compare --size base --length 512 128 --library transformers --compile --rounds 1
-        shown "BERT, small and tiny, beside PyTorch eager" compare --size small tiny
-        shown "BERT, small and tiny, float32" compare --size small tiny --precision float32
         shown "BERT-base, length 512, beside PyTorch eager" compare --size base --length 512
         listed "where the time of BERT-base goes" bench configs/bert-base.yaml
+    else
+        no_speed
+    fi
+    end_of_part
+fi
+
+if part small; then
+    if [ "$device" = cuda ]; then
+        shown "BERT, small and tiny, beside PyTorch eager" compare --size small tiny
+        shown "the same in float32" compare --size small tiny --precision float32
     else
         no_speed
     fi
