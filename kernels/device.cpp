@@ -43,6 +43,8 @@ std::string description_of(Device device) {
 
 int compute_capability_of(Device device) { return functions_of(device).compute_capability(); }
 
+std::size_t allocated_bytes(Device device) { return device == Device::cpu ? 0 : functions_of(device).allocated(); }
+
 void copy(const Tensor& from, const Tensor& to) {
     LOCUS_CHECK(from.shape == to.shape && from.dtype == to.dtype && from.is_contiguous() && to.is_contiguous(), "copy",
                 from.shape.to_string() + " " + name_of(from.dtype) + " to " + to.shape.to_string() + " " +

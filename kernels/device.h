@@ -24,6 +24,8 @@ std::string why_unavailable(Device device);
 std::string description_of(Device device);
 /// Compute capability of a GPU times ten: 75 for 7.5. simt has all that kernels ask for. Throws GpuError.
 int compute_capability_of(Device device);
+/// Bytes of the device's memory that this program has now, in use or kept for the next step; without what the maker's libraries take. 0 for the processor.
+std::size_t allocated_bytes(Device device);
 
 /// Copies from any device to any other. Both contiguous, of one shape and dtype. Numbers that come to the processor are there when it returns, which waits
 /// for the device and throws what wait_for() throws; on their way to a device nobody waits, and `from` may be changed again when it returns.

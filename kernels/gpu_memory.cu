@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdio>
 #include <new>
+#include <unordered_map>
 #include <vector>
 
 #include "kernels/call_context.h"
@@ -127,12 +128,25 @@ void check_launch(const Launch& how) {
 
 namespace {
 
+// Bytes of each block. It outlives whatever static object releases memory last.
+std::unordered_map<void*, std::size_t>& block_bytes() {
+    static auto* const table = new std::unordered_map<void*, std::size_t>;
+    return *table;
+}
+
 void* allocate(std::size_t bytes) {
     void* address = nullptr;
     const cudaError_t error = cudaMalloc(&address, bytes);
     if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
     check_runtime(error, "memory");
+    block_bytes()[address] = bytes;
     return address;
+}
+
+std::size_t allocated() {
+    std::size_t sum = 0;
+    for (const auto& [address, bytes] : block_bytes()) sum += bytes;
+    return sum;
 }
 
 void* allocate_shared(std::size_t bytes) {
@@ -141,7 +155,10 @@ void* allocate_shared(std::size_t bytes) {
     return address;
 }
 
-void release(void* address) { cudaFree(address); }  // in destructors: nobody could handle an error
+void release(void* address) {
+    block_bytes().erase(address);
+    cudaFree(address);  // in destructors: nobody could handle an error
+}
 
 void zero(void* address, std::size_t bytes) {
     check_runtime(cudaMemsetAsync(address, 0, bytes, the_stream()), "filling with zeros");
@@ -193,6 +210,7 @@ extern const DeviceFunctions device_functions = {.why_unavailable = why_unavaila
                                                  .allocate = allocate,
                                                  .allocate_shared = allocate_shared,
                                                  .release = release,
+                                                 .allocated = allocated,
                                                  .copy_in = copy_in,
                                                  .copy_out = copy_out,
                                                  .copy_within = copy_within,

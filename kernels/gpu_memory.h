@@ -22,6 +22,7 @@ struct DeviceFunctions {
     void* (*allocate_shared)(
         std::size_t bytes);  // the same, and the processor can read and write it while no kernel runs: for tests
     void (*release)(void* address);
+    std::size_t (*allocated)();  // bytes that allocate() gave and release() has not taken back
     void (*copy_in)(void* to, const void* from, std::size_t bytes);
     void (*copy_out)(void* to, const void* from, std::size_t bytes);  // waits
     void (*copy_within)(void* to, const void* from, std::size_t bytes);

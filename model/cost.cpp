@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/autograd/tape.h"
+
 namespace locus {
 namespace {
 
@@ -86,7 +88,7 @@ double forward_flops(const ModelSettings& settings, std::int64_t tokens, std::in
 }
 
 MemoryEstimate training_memory(const ModelSettings& settings, std::int64_t batch_size, std::int64_t sequence_length,
-                               double masked_share) {
+                               double masked_share, DType stored) {
     const ModelSettings& s = settings;
     const std::int64_t layer = 4 * s.hidden * s.hidden + 2 * s.hidden * s.feed_forward + 9 * s.hidden + s.feed_forward;
     const std::int64_t columns = s.embedding_columns(), projection = columns == s.hidden ? 0 : columns * s.hidden;
@@ -101,9 +103,10 @@ MemoryEstimate training_memory(const ModelSettings& settings, std::int64_t batch
     // Recomputing keeps one row per layer, and the inside of a single layer.
     const std::int64_t inside = 8 * s.hidden + 2 * s.feed_forward;
     const std::int64_t kept = s.recompute ? s.layers * s.hidden + inside : s.layers * inside;
-    const std::int64_t floats =
-        rows * (kept + 2 * s.feed_forward + 3 * s.hidden) + masked * (s.vocab_size + 4 * s.hidden);
-    return {.parameters_and_optimizer = 16 * parameters, .activations = 4 * floats};
+    const std::int64_t numbers = rows * (kept + 2 * s.feed_forward + 3 * s.hidden) + masked * 4 * s.hidden;
+    const std::int64_t weight_bytes = size_of(arithmetic_of(stored));
+    return {.parameters_and_optimizer = 4 * weight_bytes * parameters,
+            .activations = size_of(stored) * numbers + weight_bytes * masked * s.vocab_size};
 }
 
 }  // namespace locus

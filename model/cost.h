@@ -20,12 +20,13 @@ std::vector<std::pair<std::string, std::int64_t>> parameters_by_part(const Maske
 double forward_flops(const ModelSettings& settings, std::int64_t tokens, std::int64_t sequence_length,
                      std::int64_t masked);
 
-/// Bytes of a training step: parameters, gradients, moments; and activations (an estimate within a fifth).
+/// Bytes of a training step: parameters, gradients, moments; and activations (an estimate within a fifth). Linear in the length on every device: no attention
+/// keeps a score. `stored` is how activations are stored from the first block on (Tape::activation_dtype()); logits are never bfloat16.
 struct MemoryEstimate {
     std::int64_t parameters_and_optimizer = 0;
     std::int64_t activations = 0;
 };
 MemoryEstimate training_memory(const ModelSettings& settings, std::int64_t batch_size, std::int64_t sequence_length,
-                               double masked_share);
+                               double masked_share, DType stored = DType::float32);
 
 }  // namespace locus

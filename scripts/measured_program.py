@@ -7,7 +7,11 @@ import tempfile
 
 
 class ProgramError(Exception):
-    """A program that could not be started, failed, or wrote no JSON."""
+    """A program that could not be started, failed, or wrote no JSON. `reason` is the last thing that it said; `code` its exit code, if it ran."""
+
+    def __init__(self, message, code=None, reason=""):
+        super().__init__(message)
+        self.code, self.reason = code, reason
 
 
 def run_json(command, environment=None):
@@ -31,7 +35,7 @@ def run_json(command, environment=None):
         output.seek(0), errors.seek(0)
         if child.returncode != 0:
             reason = errors.read().strip().splitlines() or ["no message"]
-            raise ProgramError(f"{shown} ended with code {child.returncode}: {reason[-1]}")
+            raise ProgramError(f"{shown} ended with code {child.returncode}: {reason[-1]}", child.returncode, reason[-1])
         text = output.read()
     try:
         result = json.loads(text[text.index("{"):])

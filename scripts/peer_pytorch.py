@@ -5,6 +5,7 @@
     python scripts/peer_pytorch.py small --precision bfloat16 --compile
     python scripts/peer_pytorch.py tiny --length 512 --batch 8 --steps 20
     python scripts/peer_pytorch.py tiny --position disentangled    DeBERTa's attention, span = length
+    python scripts/peer_pytorch.py base --device cuda --precision bfloat16 --length 512 --library transformers --compile
 
 Everything that a careful user of PyTorch would do is done: scaled_dot_product_attention, the head on the masked rows only, fused AdamW where
 the version has it, gradients set to None, weights tied. Dropout 0.1, clipping to norm 1, exact GELU, post-LN, learned positions: BERT.
@@ -12,6 +13,11 @@ Positions, masks and ids are drawn before the clock starts.
 
 Disentangled attention is written as DeBERTa's official code has it, with batched products and gathers: content times every relative position
 [batch, heads, S, 2 S], gathered to [batch, heads, S, S], for both terms; scaled_dot_product_attention cannot express it without them.
+
+--library takes the model of a library instead (peer_transformers.py); the step around it stays the same. Exit code 69: what was asked for cannot be
+had here (no torch, no GPU, no such library).
+
+On a GPU the batches lie there before the clock starts, and the clock waits for the device where it starts and where it stops.
 
 An environment that presets OPENBLAS_CORETYPE can halve the speed of PyTorch, and glibc's malloc gives large blocks back to the system after
 each step. This script therefore starts itself again with OPENBLAS_CORETYPE unset and
@@ -24,6 +30,7 @@ each step. This script therefore starts itself again with OPENBLAS_CORETYPE unse
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import platform
@@ -31,13 +38,17 @@ import statistics
 import sys
 import time
 
+import peer_transformers
+
 TUNED = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TOP_PAD_": "200000000",
          "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 SIZES = {
-    "tiny": dict(layers=4, hidden=256, heads=4, feed_forward=1024, batch=32),
-    "small": dict(layers=6, hidden=512, heads=8, feed_forward=2048, batch=16),
+    "tiny": dict(layers=4, hidden=256, heads=4, feed_forward=1024, vocabulary=8192, batch=32),
+    "small": dict(layers=6, hidden=512, heads=8, feed_forward=2048, vocabulary=8192, batch=16),
+    "base": dict(layers=12, hidden=768, heads=12, feed_forward=3072, vocabulary=30522, batch=256),  # for a GPU
 }
-VOCABULARY, DROPOUT, MASKED_SHARE, IGNORED = 8192, 0.1, 0.15, 5
+DROPOUT, MASKED_SHARE, IGNORED = 0.1, 0.15, 5
+NOT_HERE = 69  # exit code
 
 
 def restart_tuned():
@@ -82,7 +93,8 @@ def build_model(size, length, position, all_rows):
             key, query = (projection(table).view(-1, heads, head_dim).permute(1, 2, 0)
                           for projection in (self.position_key, self.position_query))
             scale = 1 / (3 * head_dim) ** 0.5
-            index = torch.arange(length)[:, None] - torch.arange(length)[None, :] + table.shape[0] // 2
+            place = torch.arange(length, device=q.device)
+            index = place[:, None] - place[None, :] + table.shape[0] // 2
             index = index.clamp(0, table.shape[0] - 1).expand(batch, heads, length, length)
             score = (q * scale) @ k.transpose(-1, -2)
             score = score + ((q * scale) @ key).gather(-1, index)
@@ -104,14 +116,14 @@ def build_model(size, length, position, all_rows):
             return self.norm2(x + F.dropout(self.down(F.gelu(self.up(x))), DROPOUT, self.training))
 
     class Bert(nn.Module):
-        def __init__(self, layers, hidden, heads, feed_forward):
+        def __init__(self, layers, hidden, heads, feed_forward, vocabulary):
             super().__init__()
-            self.words, self.types = nn.Embedding(VOCABULARY, hidden), nn.Embedding(2, hidden)
+            self.words, self.types = nn.Embedding(vocabulary, hidden), nn.Embedding(2, hidden)
             self.positions = nn.Embedding(length if position == "absolute" else 2 * length, hidden)
             self.norm = nn.LayerNorm(hidden, eps=1e-12)
             self.blocks = nn.ModuleList(Block(hidden, heads, feed_forward) for _ in range(layers))
             self.transform, self.head_norm = nn.Linear(hidden, hidden), nn.LayerNorm(hidden, eps=1e-12)
-            self.output_bias = nn.Parameter(torch.zeros(VOCABULARY))
+            self.output_bias = nn.Parameter(torch.zeros(vocabulary))
             for parameter in self.parameters():
                 if parameter.dim() == 2:
                     nn.init.normal_(parameter, std=0.02)
@@ -125,7 +137,7 @@ def build_model(size, length, position, all_rows):
                 x = block(x, None if position == "absolute" else self.positions.weight)
             x = x.reshape(-1, x.shape[-1])
             if all_rows:  # as libraries do it: logits of every row, the loss ignores those without a target
-                targets = torch.full((x.shape[0],), -100).index_copy(0, masked_rows, targets)
+                targets = torch.full((x.shape[0],), -100, device=x.device).index_copy(0, masked_rows, targets)
             else:
                 x = x[masked_rows]
             x = self.head_norm(F.gelu(self.transform(x)))
@@ -135,7 +147,7 @@ def build_model(size, length, position, all_rows):
 
 
 def make_optimizer(model):
-    """AdamW without decay on biases and norms; fused where this version has it for the CPU. Returns (optimizer, how)."""
+    """AdamW without decay on biases and norms; fused where this version has it for the device. Returns (optimizer, how)."""
     import torch
     groups = [{"params": [p for p in model.parameters() if p.dim() >= 2], "weight_decay": 0.01},
               {"params": [p for p in model.parameters() if p.dim() < 2], "weight_decay": 0.0}]
@@ -146,26 +158,37 @@ def make_optimizer(model):
         return torch.optim.AdamW(groups, foreach=True, **options), "foreach"
 
 
-def make_batches(batch, length, count):
+def make_batches(batch, length, vocabulary, count, device):
     """(ids, masked rows, targets); the same number of masked rows each time, so that a compiled model keeps its shapes."""
     import torch
     generator = torch.Generator().manual_seed(1)
     batches = []
     for _ in range(count):
-        ids = torch.randint(IGNORED, VOCABULARY, (batch, length), generator=generator)
+        ids = torch.randint(IGNORED, vocabulary, (batch, length), generator=generator)
         rows = torch.randperm(batch * length, generator=generator)[:round(MASKED_SHARE * batch * length)].sort().values
-        batches.append((ids, rows, ids.reshape(-1)[rows]))
+        batches.append(tuple(part.to(device) for part in (ids, rows, ids.reshape(-1)[rows])))
     return batches
 
 
+def make_model(options, size):
+    if options.library == "pytorch":
+        return build_model(size, options.length, options.position, options.all_rows)
+    return peer_transformers.build_model(options.library, size, options.length, options.position, DROPOUT)
+
+
 def measure(options, size):
+    """(seconds of each step, losses, what AdamW is)"""
     import torch
-    model = build_model(size, options.length, options.position, options.all_rows).train()
+    model = make_model(options, size).to(options.device).train()
     optimizer, kind = make_optimizer(model)
     forward = torch.compile(model) if options.compile else model
-    cast = torch.autocast("cpu", torch.bfloat16) if options.precision == "bfloat16" else contextlib.nullcontext()
+    cast = torch.autocast(options.device, torch.bfloat16) if options.precision == "bfloat16" else contextlib.nullcontext()
+    wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None
     seconds, losses = [], []
-    for batch in make_batches(options.batch, options.length, options.warmup + options.steps):
+    for batch in make_batches(options.batch, options.length, size["vocabulary"], options.warmup + options.steps, options.device):
+        if options.device == "cuda" and len(seconds) == options.warmup:
+            torch.cuda.reset_peak_memory_stats()
+        wait()
         start = time.perf_counter()
         with cast:
             loss = forward(*batch)
@@ -173,6 +196,7 @@ def measure(options, size):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        wait()
         seconds.append(time.perf_counter() - start)
         losses.append(loss.item())
     return seconds[options.warmup:], losses, kind
@@ -183,8 +207,29 @@ def step_gflop(size, batch, length, position):
     hidden, feed_forward = size["hidden"], size["feed_forward"]
     tables = 2 if position == "disentangled" else 0
     layer = 8 * hidden**2 + 4 * hidden * feed_forward + 4 * length * hidden * (1 + tables)
-    head = MASKED_SHARE * (2 * hidden**2 + 2 * hidden * VOCABULARY)
+    head = MASKED_SHARE * (2 * hidden**2 + 2 * hidden * size["vocabulary"])
     return 3e-9 * batch * length * (size["layers"] * layer + head)
+
+
+def cannot_be_had(options):
+    """A sentence, or nothing."""
+    packages = {"pytorch": (), "transformers": ("transformers",), "flashdeberta": ("transformers", "flashdeberta", "einops", "triton")}
+    for package in ("torch", *packages[options.library]):
+        if importlib.util.find_spec(package) is None:
+            return f"this python has no {package}"
+    import torch
+    if options.device == "cuda" and not torch.cuda.is_available():
+        return f"PyTorch {torch.__version__} sees no GPU here"
+    return ""
+
+
+def library_name(library):
+    return "PyTorch" if library == "pytorch" else f"{library} {peer_transformers.version(library)}"
+
+
+def gpu_figures():
+    import torch
+    return {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda, "device_memory_bytes": torch.cuda.max_memory_allocated()}
 
 
 def cpu_name():
@@ -200,7 +245,9 @@ def main():
     parser.add_argument("size", choices=SIZES)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--position", choices=["absolute", "disentangled"], default="absolute")
-    parser.add_argument("--batch", type=int, help="sequences per step (default: 32 for tiny, 16 for small)")
+    parser.add_argument("--library", choices=["pytorch", *peer_transformers.LIBRARIES], default="pytorch", help="whose model (default: ours, in this file)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--batch", type=int, help="sequences per step (default: 32 for tiny, 16 for small, 256 for base)")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="bfloat16: autocast, float32 weights")
     parser.add_argument("--compile", action="store_true", help="torch.compile; the warm-up then takes a minute or more")
     parser.add_argument("--all-rows", action="store_true", help="the head on all rows instead of the masked ones")
@@ -209,12 +256,15 @@ def main():
     parser.add_argument("--threads", type=int, default=0, help="0: all cores that the process may use")
     parser.add_argument("--stock", action="store_true", help="leave the allocator's environment as it is")
     options = parser.parse_args()
-    if not options.stock:
+    if options.library == "flashdeberta" and (options.position, options.device) != ("disentangled", "cuda"):
+        parser.error("flashdeberta is for --position disentangled on --device cuda")
+    if not options.stock and options.device == "cpu":
         restart_tuned()
-    try:
-        import torch
-    except ImportError:
-        sys.exit("peer_pytorch.py: this python has no torch; the peer needs PyTorch 1.13 or newer")
+    reason = cannot_be_had(options)
+    if reason:
+        print(f"peer_pytorch.py: {reason}", file=sys.stderr)
+        sys.exit(NOT_HERE)
+    import torch
 
     size = SIZES[options.size]
     options.batch = options.batch or size["batch"]
@@ -223,7 +273,7 @@ def main():
     seconds, losses, optimizer = measure(options, size)
     step = statistics.median(seconds)
     print(json.dumps({
-        "program": "pytorch", "size": options.size, "position": options.position, "precision": options.precision, "compile": options.compile,
+        "program": "pytorch", "library": library_name(options.library), "device": options.device, "size": options.size, "position": options.position, "precision": options.precision, "compile": options.compile,
         "batch": options.batch, "length": options.length, "steps": options.steps,
         "tokens_per_second": options.batch * options.length / step, "milliseconds_per_step": 1e3 * step,
         "gflops": step_gflop(size, options.batch, options.length, options.position) / step,
@@ -231,6 +281,7 @@ def main():
         "allocator": "stock" if options.stock else "tuned", "threads": torch.get_num_threads(), "cpu": cpu_name(),
         "torch": torch.__version__, "python": platform.python_version(), "blas": "mkl" if torch.backends.mkl.is_available() else "other",
         "instruction_set": torch.backends.cpu.get_cpu_capability() if hasattr(torch.backends, "cpu") else "unknown",
+        **(gpu_figures() if options.device == "cuda" else {}),
     }))
 
 

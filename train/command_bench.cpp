@@ -1,6 +1,8 @@
 // locus bench: the speed of training steps and where their time goes, beside the peak of the processor and the rate of its memory in the same seconds. On
-// shared machines all of them swing together; their ratios do not. On a GPU the speed is that of steps queued one behind the other, as in training; where the
-// time goes is measured in others, which wait for each phase.
+// shared machines all of them swing together; their ratios do not.
+//
+// On a GPU a clock that tells phases apart waits for the device at each of them, and a step with it is slower than one without: beside each step with the
+// clock, for the phases, steps run as training runs them, queued one behind the other, for the speed.
 
 #include <sys/resource.h>
 
@@ -41,17 +43,16 @@ namespace {
 constexpr double peak_seconds = 0.05;  // how long each measurement of a ceiling takes
 
 struct StepTime {
+    double seconds = 0;  // of the whole step
     StepPhases phases;
     ClockedStep clocked;
-    double queued = 0;  // seconds of a step with another behind it: how a GPU trains; 0 on the processor
     InferenceTimes inference;
-
-    double seconds() const { return queued > 0 ? queued : clocked.work.seconds(); }
 };
 
-/// Twice the last-level cache, so that a copy within it comes from memory; where nobody knows that cache, 128 MiB.
-std::int64_t copied_bytes() {
+/// Twice the last-level cache, so that a copy within it comes from memory; where nobody knows that cache, 128 MiB. A GPU's caches are far below 1 GiB.
+std::int64_t copied_bytes(Device device) {
     constexpr std::int64_t mebibyte = std::int64_t{1} << 20, unknown = 64 * mebibyte, most = 1024 * mebibyte;
+    if (device == Device::cuda) return most;
     const std::int64_t cache = last_level_cache();
     return std::min(2 * (cache > 0 ? cache : unknown), most);
 }
@@ -60,7 +61,7 @@ Ceilings ceilings_of(const MaskedLanguageModel& model) {
     return {.device = model.device(),
             .rounding = model.arithmetic().products,
             .seconds = peak_seconds,
-            .copy_bytes = copied_bytes()};
+            .copy_bytes = copied_bytes(model.device())};
 }
 
 /// Full sequences of random ordinary tokens, the configured share of them masked.
@@ -156,14 +157,14 @@ StepTime time_step(TrainingStep& training, std::int64_t step, const std::vector<
     training.run(step, batches);
     clock.stop();
     training.set_clock(nullptr);
-    if (training.most_under_way() > 1) time.queued = seconds_of_queued_step(training, step, batches);
     time.clocked.work = clock.work();
     time.phases = difference(training.phases(), before);
+    const bool is_queued = training.most_under_way() > 1;
+    time.seconds = is_queued ? seconds_of_queued_step(training, step, batches) : clock.work().seconds();
     time.clocked.peak_gflops = (peak_before + arithmetic_ceiling(ceilings)) / 2;
     return time;
 }
 
-/// Medians over the steps.
 /// Of the ratios of steps in turns: how fast, where the other configuration is 1.
 struct Ratios {
     double lower_quartile = 0, median = 0, upper_quartile = 0;
@@ -178,16 +179,18 @@ Ratios quartiles(std::vector<double> ratios) {
     return {at(0.25), median(ratios), at(0.75)};
 }
 
+/// Medians over the steps.
 struct Summary {
     std::string processor, isa, precision, gpu;
     Device device = Device::cpu;
     int threads = 0;
     std::int64_t steps = 0, parameters = 0, tokens = 0;
-    double seconds = 0, clocked_seconds = 0;  // of a step; the latter waits for each phase
+    double seconds = 0, clocked_seconds = 0;  // the second: with the clock, the sum of the phases
     double tokens_per_second = 0, gflops = 0, peak_gflops = 0, share_of_peak = 0, copy_gigabytes = 0;
     StepPhases phases;
     std::size_t activation_bytes = 0;    // the most that the arena of a step has held
     std::int64_t peak_memory_bytes = 0;  // largest resident set of the process, without what measuring takes
+    std::size_t device_bytes = 0;        // of a GPU's memory, all that the program has after a step
     std::vector<PhaseRow> rows;
     InferenceTimes inference;  // 0 unless asked for
     std::string beside;        // what the other configuration has; empty: there is none
@@ -200,12 +203,12 @@ Summary summarise(const std::vector<StepTime>& times, double tokens, double flop
         for (const StepTime& time : times) values.push_back(figure(time));
         return median(values);
     };
-    const auto gflops = [&](const StepTime& time) { return flops / time.seconds() / 1e9; };
+    const auto gflops = [&](const StepTime& time) { return flops / time.seconds / 1e9; };
     Summary summary;
     summary.steps = static_cast<std::int64_t>(times.size());
-    summary.seconds = median_of([](const StepTime& time) { return time.seconds(); });
+    summary.seconds = median_of([](const StepTime& time) { return time.seconds; });
     summary.clocked_seconds = median_of([](const StepTime& time) { return time.clocked.work.seconds(); });
-    summary.tokens_per_second = median_of([&](const StepTime& time) { return tokens / time.seconds(); });
+    summary.tokens_per_second = median_of([&](const StepTime& time) { return tokens / time.seconds; });
     summary.gflops = median_of(gflops);
     summary.peak_gflops = median_of([](const StepTime& time) { return time.clocked.peak_gflops; });
     summary.share_of_peak = median_of([&](const StepTime& time) { return gflops(time) / time.clocked.peak_gflops; });
@@ -255,8 +258,9 @@ void print_json(const Summary& summary) {
         {"optimizer_seconds", summary.phases.optimizer},
         {"activation_bytes", summary.activation_bytes},
         {"peak_memory_bytes", summary.peak_memory_bytes},
+        {"device_memory_bytes", summary.device_bytes},
         {"copy_gigabytes_per_second", summary.copy_gigabytes},
-        {"copy_bytes", copied_bytes()},
+        {"copy_bytes", copied_bytes(summary.device)},
         {"phases", nlohmann::ordered_json::array()},
     };
     for (const PhaseRow& row : summary.rows) json["phases"].push_back(json_of(row));
@@ -295,8 +299,11 @@ void print_text(const Summary& summary) {
                static_cast<double>(summary.activation_bytes) / 0x1p20);
     fmt::print("process            {:.1f} MiB resident at most\n",
                static_cast<double>(summary.peak_memory_bytes) / 0x1p20);
+    if (summary.device != Device::cpu)
+        fmt::print("device memory      {:.1f} MiB: weights, gradients, moments, activations, scratch\n",
+                   static_cast<double>(summary.device_bytes) / 0x1p20);
     fmt::print("memory             {:.1f} GB/s copying {:.0f} MB in the same seconds, bytes read and written\n",
-               summary.copy_gigabytes, 1e-6 * static_cast<double>(copied_bytes()));
+               summary.copy_gigabytes, 1e-6 * static_cast<double>(copied_bytes(summary.device)));
     if (!summary.beside.empty())
         fmt::print(
             "in turns           {:.2f} times as fast as with {} (median of {} pairs of steps, quartiles {:.2f} and "
@@ -379,20 +386,23 @@ int run_bench(const BenchCommand& command) {
     std::vector<double> ratios;
     double tokens = 0, flops = 0;
     std::int64_t peak_memory = 0;
+    std::size_t device_bytes = 0;
     const Ceilings ceilings = ceilings_of(subject.model);
     Arena forward_arena(subject.model.device());
     for (std::int64_t step = 1; step <= command.warmup + command.steps; ++step) {
         const std::vector<TokenBatch> batches = subject.batches(step);
         const StepTime time = time_step(*subject.training, step, batches, ceilings);
         const double other =
-            beside ? time_step(*beside->training, step, beside->batches(step), ceilings_of(beside->model)).seconds()
-                   : 0;
+            beside ? time_step(*beside->training, step, beside->batches(step), ceilings_of(beside->model)).seconds : 0;
         ProgressLine::show_activity("step", step, command.warmup + command.steps);
         if (step <= command.warmup) continue;
         times.push_back(time);
-        if (beside) ratios.push_back(other / time.seconds());
+        if (beside) ratios.push_back(other / time.seconds);
         if (command.inference) times.back().inference = time_inference(subject.model, batches, forward_arena);
-        if (times.size() == 1) peak_memory = largest_resident_set();  // before memory is taken for copying
+        if (times.size() == 1) {  // before memory is taken for copying
+            peak_memory = largest_resident_set();
+            device_bytes = allocated_bytes(subject.model.device());
+        }
         times.back().clocked.copy_gigabytes = copy_ceiling(ceilings);
         for (const TokenBatch& batch : batches) tokens += static_cast<double>(batch.rows());
         flops += step_flops(subject.settings.model, batches, subject.settings.data.sequence_length);
@@ -411,6 +421,7 @@ int run_bench(const BenchCommand& command) {
     summary.tokens = static_cast<std::int64_t>(tokens / steps);
     summary.activation_bytes = subject.training->arena().peak();
     summary.peak_memory_bytes = peak_memory;
+    summary.device_bytes = device_bytes;
     summary.beside = fmt::format("{}", fmt::join(command.beside, " "));
     summary.ratios = quartiles(ratios);
     command.json ? print_json(summary) : print_text(summary);

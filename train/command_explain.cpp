@@ -17,6 +17,7 @@
 #include "train/atomic_file.h"
 #include "train/batch_tensors.h"
 #include "train/commands.h"
+#include "train/device_name.h"
 #include "train/encoded_text.h"
 #include "train/error.h"
 #include "train/head_explanation.h"
@@ -128,7 +129,8 @@ void print_output(const QueryDecomposition& parts) {
 }
 
 int run_toy(const ExplainCommand& command) {
-    if (!command.model.empty() || command.layer || command.head != 0 || !command.query.empty() || !command.csv.empty())
+    if (!command.model.empty() || command.layer || command.head != 0 || !command.query.empty() ||
+        !command.csv.empty() || command.device != "auto")
         throw ConfigurationError("--toy brings its own model and text: locus explain --toy [ENCODING]");
     fmt::print("{}", explain_toy(command.encoding));
     return exit_done;
@@ -144,6 +146,7 @@ int run_explain(const ExplainCommand& command) {
         throw ConfigurationError("the text is not valid UTF-8");
     use_threads(command.threads);
     const LoadedModel loaded = load_model(command.model);
+    loaded.model->move_to(device_named(command.device, DType::float32));
     const ModelSettings& settings = loaded.model->settings();
     const Tokenizer& tokenizer = tokenizer_of(loaded);
     const TokenBatch batch = encode_text(command.text, tokenizer, uses_cls_sep(loaded));

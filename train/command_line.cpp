@@ -167,6 +167,7 @@ void add_explain(CLI::App& app, Request& request) {
         command->add_option("--toy", explain.encoding, "An encoding worked through on four tokens");
     toy->expected(0, 1)->type_name("[ENCODING]");
     add_threads(*command, explain.threads);
+    add_device(*command, explain.device);
     command->final_callback([&, toy] {
         explain.toy = toy->count() > 0;
         request.run = [&] { return run_explain(explain); };

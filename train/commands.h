@@ -51,7 +51,7 @@ struct FillCommand {
 };
 int run_fill(const FillCommand& command);
 
-/// locus explain MODEL TEXT [--layer L] [--head H] [--query TOKEN] [--csv OUT], or locus explain --toy [ENCODING]
+/// locus explain MODEL TEXT [--layer L] [--head H] [--query TOKEN] [--csv OUT] [--device D], or locus explain --toy [ENCODING]
 struct ExplainCommand {
     std::string model, text;
     std::optional<std::int64_t> layer;  // absent: the last
@@ -61,6 +61,7 @@ struct ExplainCommand {
     bool toy = false;      // a worked example instead of a model
     std::string encoding;  // of the example; empty: the default one
     std::int64_t threads = 0;
+    std::string device = "auto";
 };
 int run_explain(const ExplainCommand& command);
 

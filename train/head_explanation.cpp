@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <map>
 
 #include <fmt/format.h>
 
 #include "kernels/memory.h"
+#include "train/attention_on_host.h"
 #include "train/error.h"
 
 namespace locus {
@@ -113,11 +115,12 @@ HeadExplanation explain_head(const MaskedLanguageModel& model, const ModelInput&
     const bool is_decoder = settings.has_enhanced_decoder() && layer == settings.layers - 1;
     visitor.attended = [&](const ComputedAttention& computed) {
         if (computed.layer != layer || (is_decoder && computed.pass != settings.decoder_passes - 1)) return;
-        explanation = explain_computed(computed, head, settings);
+        std::deque<HostCopy> copies;
+        explanation = explain_computed(attention_on_host(computed, copies), head, settings);
         if (is_decoder) explanation.decoder_pass = computed.pass;
     };
     const RunMode mode = {.visitor = &visitor};
-    Arena arena;
+    Arena arena(model.device());
     Tape tape(arena);
     tape.set_recording(false);
     const Var encoded = model.encode(tape, input, mode);

@@ -31,10 +31,10 @@ std::vector<std::string> summand_names(const std::vector<ScoreSummand>& summands
 /// What such a term is, as a formula and a few words.
 std::string meaning_of(ScorePart part);
 
-/// Takes a head of an attention apart that has just been computed, for each of its queries.
+/// Takes a head of an attention apart that has just been computed and lies in the processor's memory, for each of its queries.
 HeadExplanation explain_computed(const ComputedAttention& computed, std::int64_t head, const ModelSettings& settings);
 
-/// Runs the model on `input`, one sequence, and takes one head of one layer apart; both count from 0. With an enhanced mask decoder the last layer is the
+/// Runs the model, where it is, on `input`, one sequence, and takes one head of one layer apart; both count from 0. With an enhanced mask decoder the last layer is the
 /// decoder: all rows ask, and its last pass is shown, which the prediction is made from. Throws ConfigurationError for a layer or head that the model
 /// does not have, NotFiniteError when its numbers are not finite.
 HeadExplanation explain_head(const MaskedLanguageModel& model, const ModelInput& input, std::int64_t layer,

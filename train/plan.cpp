@@ -35,6 +35,12 @@ Arithmetic arithmetic_named(const std::string& precision) {
     return precision == "bfloat16" ? DType::bfloat16 : DType::float32;
 }
 
+DType stored_activations(const RunSettings& run) {
+    const Arithmetic arithmetic = arithmetic_named(run.precision);
+    const bool is_rounded = arithmetic.products == Rounding::bfloat16 && device_of(run) != Device::cpu;
+    return is_rounded ? DType::bfloat16 : arithmetic.storage;
+}
+
 std::string describe_precision(const RunSettings& run) {
     if (run.precision == "tf32") return "float32 with TF32 products";
     if (run.precision != "bfloat16") return run.precision;
@@ -48,8 +54,8 @@ std::string describe_precision(const RunSettings& run) {
 std::string describe_gpu(Device device, const RunSettings& run, const ModelSettings& model) {
     bool has_channels = false;
     for (const PositionSettings& position : model.position) has_channels = has_channels || position.encoding == "tupe";
-    const DType rows = run.precision == "bfloat16" ? DType::bfloat16 : DType::float32;
-    return description_of(device) + "; " + describe_attention(rows, model.hidden / model.heads, has_channels);
+    return description_of(device) + "; " +
+           describe_attention(stored_activations(run), model.hidden / model.heads, has_channels);
 }
 
 PlannedVocabulary planned_vocabulary(const Settings& settings) {
@@ -117,14 +123,13 @@ std::string describe_cost(const ModelSettings& model, const Settings& settings) 
     constexpr std::int64_t tokens = 1'000'000;
     const auto masked = static_cast<std::int64_t>(share * static_cast<double>(tokens));
     const double forward = forward_flops(model, tokens, length, masked) / static_cast<double>(tokens);
-    MemoryEstimate memory = training_memory(model, batch, length, share);
-    const std::int64_t scale = settings.run.precision == "float64" ? 2 : 1;
+    const MemoryEstimate memory = training_memory(model, batch, length, share, stored_activations(settings.run));
     return fmt::format(
         "arithmetic         {} FLOP per token forward, {} FLOP per token of a training step (sequences of {}, {:.3g}% "
         "masked)\n"
         "memory             about {} for parameters, gradients and moments, {} for activations (batch of {} x {})\n",
         quantity_text(forward), quantity_text(3 * forward), length, 100 * share,
-        mebibytes(scale * memory.parameters_and_optimizer), mebibytes(scale * memory.activations), batch, length);
+        mebibytes(memory.parameters_and_optimizer), mebibytes(memory.activations), batch, length);
 }
 
 }  // namespace locus

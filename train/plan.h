@@ -11,6 +11,8 @@ namespace locus {
 
 /// The arithmetic that run.precision names.
 Arithmetic arithmetic_named(const std::string& precision);
+/// How a resolved configuration stores activations: the processor has none in bfloat16.
+DType stored_activations(const RunSettings& run);
 /// The same for the reader of a log; says what bfloat16 and tf32 come to on this device.
 std::string describe_precision(const RunSettings& run);
 /// The GPU and which attention it does for this model: "NVIDIA H200, ...; attention on tensor cores (bfloat16, heads of 64)".

@@ -118,7 +118,8 @@ void report_start(const Settings& settings, const PreparedData& data, const Mask
     const double masked_share = planned_masked_share(settings);
     const auto masked = static_cast<std::int64_t>(static_cast<double>(length) * masked_share);
     const double flops = 3 * forward_flops(shape, length, length, masked) / static_cast<double>(length);
-    const MemoryEstimate memory = training_memory(shape, train.batch_size, length, masked_share);
+    const MemoryEstimate memory =
+        training_memory(shape, train.batch_size, length, masked_share, stored_activations(settings.run));
     log_line(fmt::format("processor: {}, {}, {} threads", processor_name(), name_of(isa()), omp_get_max_threads()));
     if (model.device() != Device::cpu) log_line("device: " + describe_gpu(model.device(), settings.run, shape));
     log_line(fmt::format("kernels: matrix products by {}, all else own kernels for {}; {}",

@@ -8,6 +8,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/device.h"
 #include "kernels/dropout.h"
 #include "kernels/fma_peak.h"
 #include "kernels/memory.h"
@@ -27,26 +30,26 @@ inline constexpr std::int64_t sequences = 32, length = 128, rows = sequences * l
 inline constexpr std::int64_t feed_forward = 1024, vocabulary = 8192, masked = 614, parameters = 5400000;
 inline constexpr Dropout tenth = {.probability = 0.1F, .seed = 1, .site = stream_dropout, .step = 1};
 
-// Tensors of one benchmark; freed with it.
+// Tensors of one benchmark, on the processor or on a GPU; freed with it.
 class Workspace {
 public:
-    Tensor floats(Shape shape, float scale = 1.0F) {
-        const Tensor tensor = take(shape, DType::float32);
-        for (std::int64_t i = 0; i < tensor.count(); ++i) {
-            tensor.as<float>()[i] =
-                scale *
-                static_cast<float>(2.0 * uniform(philox({1, 9}, {static_cast<std::uint32_t>(i), 0, 0, 0})[0]) - 1.0);
-        }
-        return tensor;
+    explicit Workspace(Device device = Device::cpu) : device_(device) {}
+
+    /// Between -scale and scale; float32 or bfloat16.
+    Tensor floats(Shape shape, float scale = 1.0F, DType dtype = DType::float32) {
+        const std::vector<float> million = noise(std::min<std::int64_t>(shape.count(), 1000000), scale);
+        return dtype == DType::float32 ? repeated(million, shape) : repeated(truncated(million), shape);
     }
     Tensor int32s(std::int64_t count, const std::function<std::int64_t(std::int64_t)>& value) {
-        const Tensor tensor = take({count}, DType::int32);
-        for (std::int64_t i = 0; i < count; ++i) tensor.as<std::int32_t>()[i] = static_cast<std::int32_t>(value(i));
-        return tensor;
+        std::vector<std::int32_t> values(static_cast<std::size_t>(count));
+        for (std::int64_t i = 0; i < count; ++i)
+            values[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(value(i));
+        return repeated(values, {count});
     }
+    /// Zeros.
     Tensor take(Shape shape, DType dtype) {
-        buffers_.emplace_back(static_cast<std::size_t>(shape.count() * size_of(dtype)));
-        return Tensor(buffers_.back().data(), shape, dtype);
+        buffers_.emplace_back(static_cast<std::size_t>(shape.count() * size_of(dtype)), device_);
+        return Tensor(buffers_.back().data(), shape, dtype, device_);
     }
     /// The rows of the batch's sequences.
     AttentionRows attention_rows() {
@@ -60,6 +63,33 @@ public:
     }
 
 private:
+    static std::vector<float> noise(std::int64_t count, float scale) {
+        std::vector<float> values(static_cast<std::size_t>(count));
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            values[i] = scale * static_cast<float>(
+                                    2.0 * uniform(philox({1, 9}, {static_cast<std::uint32_t>(i), 0, 0, 0})[0]) - 1.0);
+        }
+        return values;
+    }
+    static std::vector<bfloat16_t> truncated(const std::vector<float>& values) {
+        std::vector<bfloat16_t> upper;
+        for (const float x : values)
+            upper.push_back({static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16U)});
+        return upper;
+    }
+    template <class T>
+    Tensor repeated(const std::vector<T>& values, Shape shape) {
+        const Tensor tensor = take(shape, dtype_of<T>());
+        const auto period = static_cast<std::int64_t>(values.size());
+        const Tensor flat = tensor.reshape({shape.count()});
+        for (std::int64_t begin = 0; begin < flat.count(); begin += period) {
+            const std::int64_t count = std::min(period, flat.count() - begin);
+            copy(Tensor(const_cast<T*>(values.data()), {count}, dtype_of<T>()), flat.slice(0, begin, begin + count));
+        }
+        return tensor;
+    }
+
+    Device device_;
     std::vector<Buffer> buffers_;
 };
 

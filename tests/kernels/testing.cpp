@@ -44,8 +44,10 @@ Device device_of_the_hour = Device::cpu;
 
 std::vector<Device> gpus() {
     std::vector<Device> present;
+    const char* const only = std::getenv("LOCUS_TEST_DEVICE");  // of scripts/gpu_check.sh, which has little time
     for (const Device device : {Device::simt, Device::cuda})
-        if (is_available(device)) present.push_back(device);
+        if (is_available(device) && (only == nullptr || std::string(only) == name_of(device)))
+            present.push_back(device);
     return present;
 }
 

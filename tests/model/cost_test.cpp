@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "kernels/device.h"
 #include "tests/model/gradient_check.h"
 #include "tests/model/small_model.h"
 
@@ -175,27 +176,63 @@ TEST(Cost, MemoryEstimateCountsParametersWithinATwentieth) {
     }
 }
 
-TEST(Cost, MemoryEstimateOfActivationsIsWithinAFifth) {
-    ModelSettings settings = tiny();
-    settings.vocab_size = 512;
-    const testing::RaggedBatch batch({64, 64, 64, 64}, 512);
+void expect_estimate_of_activations(ModelSettings settings, Device device, DType arithmetic, std::int32_t length) {
+    const testing::RaggedBatch batch({length, length, length, length}, 512);
     std::vector<std::int32_t> rows, targets;
-    for (std::int32_t row = 0; row < 256; row += 8) {
+    for (std::int32_t row = 0; row < 4 * length; row += 8) {
         rows.push_back(row);
         targets.push_back(7);
     }
-    const MaskedTargets masked = {Tensor(rows.data(), {32}, DType::int32), Tensor(targets.data(), {32}, DType::int32)};
+    const auto count = static_cast<std::int64_t>(rows.size());
+    const MaskedTargets masked = {Tensor(rows.data(), {count}, DType::int32),
+                                  Tensor(targets.data(), {count}, DType::int32)};
     for (const bool recompute : {false, true}) {
         settings.recompute = recompute;
-        MaskedLanguageModel model(settings, DType::float32);
+        MaskedLanguageModel model(settings, arithmetic);
         model.initialize(1);
-        Arena arena;
+        model.move_to(device);
+        Arena arena(device);
         Tape tape(arena);
         model.masked_lm_loss(tape, batch.input, masked, 1, {.training = true});
+        const DType stored = tape.activation_dtype(DType::float32);
         tape.backward();
-        const double estimated = static_cast<double>(training_memory(settings, 4, 64, 0.125).activations);
-        EXPECT_NEAR(estimated / static_cast<double>(arena.peak()), 1.0, 0.2) << recompute;
+        const MemoryEstimate estimate = training_memory(settings, 4, length, 0.125, stored);
+        EXPECT_NEAR(static_cast<double>(estimate.activations) / static_cast<double>(arena.peak()), 1.0, 0.2)
+            << name_of(device) << " " << name_of(arithmetic) << " of length " << length << ", recompute " << recompute;
     }
+}
+
+TEST(Cost, MemoryEstimateOfActivationsIsWithinAFifth) {
+    ModelSettings settings = tiny();
+    settings.vocab_size = 512;
+    expect_estimate_of_activations(settings, Device::cpu, DType::float32, 64);
+}
+
+// In float32 and in bfloat16, and in bfloat16 at a length at which scores of all pairs would be most of it.
+TEST(Cost, MemoryEstimateOfActivationsIsWithinAFifthOnAGpu) {
+    ModelSettings settings = tiny();
+    settings.vocab_size = 512;
+    settings.hidden = 64;
+    settings.heads = 2;
+    settings.feed_forward = 256;
+    settings.max_length = 128;
+    for (const Device device : {Device::simt, Device::cuda}) {
+        if (!is_available(device)) continue;
+        for (const DType arithmetic : {DType::float32, DType::bfloat16})
+            expect_estimate_of_activations(settings, device, arithmetic, 16);
+        settings.layers = 2;
+        settings.position = {default_position("disentangled")};
+        expect_estimate_of_activations(settings, device, DType::bfloat16, 128);
+    }
+}
+
+TEST(Cost, MemoryEstimateIsOfTheStoredNumbers) {
+    const auto of = [](DType stored) { return training_memory(tiny(), 8, 128, 0.15, stored); };
+    EXPECT_EQ(of(DType::bfloat16).parameters_and_optimizer, of(DType::float32).parameters_and_optimizer);
+    EXPECT_EQ(of(DType::float64).parameters_and_optimizer, 2 * of(DType::float32).parameters_and_optimizer);
+    EXPECT_EQ(of(DType::float64).activations, 2 * of(DType::float32).activations);
+    EXPECT_LT(of(DType::bfloat16).activations, of(DType::float32).activations);
+    EXPECT_GT(2 * of(DType::bfloat16).activations, of(DType::float32).activations);  // logits stay as they are
 }
 
 }  // namespace

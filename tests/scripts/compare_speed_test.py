@@ -13,6 +13,7 @@ import compare_speed
 import measured_program
 
 MEBIBYTE = 2**20
+OPTIONS = argparse.Namespace(compile=False, precision="float32", rounds=3, device="cpu", library="pytorch", position="absolute", threads=0)
 
 
 def ours(speed, memory):
@@ -27,11 +28,35 @@ def theirs(speed, memory):
 class CompareSpeedTest(unittest.TestCase):
     def test_memory_and_its_ratio_stand_beside_the_speeds(self):
         measured = {("tiny", 128): ([ours(3000, 500), ours(2000, 520), ours(2500, 510)], [theirs(1000, 1000), theirs(1250, 1020), theirs(1300, 1040)])}
-        text = compare_speed.table(measured, argparse.Namespace(compile=False, precision="float32", rounds=3)).splitlines()
+        text = compare_speed.table(measured, OPTIONS).splitlines()
         self.assertEqual(text[0].count("|"), text[2].count("|"))
         self.assertEqual(text[2], "| tiny | 128 | Locus | 2,500 (2,000 to 3,000) | 62 | 510 | **2.00** | **0.50** |")
         self.assertEqual(text[3], "| | | PyTorch | 1,250 (1,000 to 1,300) | 31 | 1,020 | 1 | 1 |")
 
+    def test_on_a_gpu_its_memory_and_its_products_count(self):
+        on_gpu = {"device": "cuda", "device_memory_bytes": 300 * MEBIBYTE}
+        peer = {**theirs(1000, 9), **on_gpu, "library": "transformers 5", "gpu": "a GPU", "cuda": "13.0", "device_memory_bytes": 600 * MEBIBYTE}
+        options = argparse.Namespace(**{**vars(OPTIONS), "device": "cuda", "library": "transformers", "compile": True})
+        text = compare_speed.table({("base", 512): ([{**ours(3000, 7), **on_gpu}], [peer])}, options).splitlines()
+        self.assertIn("% of product peak | GPU memory, MiB", text[0])
+        self.assertEqual(text[2], "| base | 512 | Locus | 3,000 (3,000 to 3,000) | 75 | 300 | **3.00** | **0.50** |")
+        self.assertEqual(text[3], "| | | transformers 5, compiled | 1,000 (1,000 to 1,000) | 25 | 600 | 1 | 1 |")
+        self.assertIn("a GPU, absolute positions", text[5])
+
+    def test_a_peer_that_is_not_there_leaves_our_figures_and_the_reason(self):
+        error = measured_program.ProgramError("peer ended with code 69", compare_speed.peer_pytorch.NOT_HERE, "this python has no torch")
+        text = compare_speed.table({("tiny", 128): ([ours(3000, 500)], error)}, OPTIONS).splitlines()
+        self.assertEqual(text[2], "| tiny | 128 | Locus | 3,000 (3,000 to 3,000) | 75 | 500 | | |")
+        self.assertEqual(text[3], "| | | pytorch | not measured: this python has no torch | | | | |")
+        self.assertEqual({line.count("|") for line in text}, {9})
+
+    def test_a_library_is_compared_with_the_model_that_it_has(self):
+        library = argparse.Namespace(**{**vars(OPTIONS), "library": "transformers", "device": "cuda"})
+        deberta = compare_speed.configuration("base", 512, library, "disentangled")
+        for part in ("device: cuda", "vocab_size: 30522", "batch_size: 64", "max_distance: 512, buckets: 256", "architecture: deberta-v2"):
+            self.assertIn(part, deberta)
+        self.assertNotIn("architecture", compare_speed.configuration("base", 512, library, "absolute"))
+        self.assertIn("position: disentangled\n", compare_speed.configuration("tiny", 128, OPTIONS, "disentangled"))
 
     def test_encodings_have_the_ratio_of_steps_in_turns_and_its_quartiles(self):
         results = [{**ours(speed, 1), "beside": {"ratio": ratio, "lower_quartile": ratio - 0.1, "upper_quartile": ratio + 0.1}}
@@ -57,6 +82,9 @@ class MeasuredProgramTest(unittest.TestCase):
     def test_failures_say_what_the_program_said(self):
         with self.assertRaisesRegex(measured_program.ProgramError, "code 3: out of luck"):
             self.run_python("import sys; print('out of luck', file=sys.stderr); sys.exit(3)")
+        with self.assertRaises(measured_program.ProgramError) as caught:
+            self.run_python("import sys; print('not here', file=sys.stderr); sys.exit(69)")
+        self.assertEqual((caught.exception.code, caught.exception.reason), (69, "not here"))
         with self.assertRaisesRegex(measured_program.ProgramError, "wrote no JSON"):
             self.run_python("print('nothing')")
         with self.assertRaisesRegex(measured_program.ProgramError, "cannot run"), tempfile.TemporaryDirectory() as folder:

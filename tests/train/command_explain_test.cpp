@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/device.h"
 #include "tests/train/run_program.h"
 #include "tests/train/temporary_folder.h"
 
@@ -66,6 +67,24 @@ TEST_F(CommandExplain, WritesEveryTermOfEveryPair) {
     EXPECT_TRUE(contains(run({"explain", "runs/zh", "猫睡在垫子上", "--query", "0"}).out, "Query 0 [CLS]"));
 }
 
+TEST_F(CommandExplain, OnAGpuTellsWhatItTellsOnTheProcessor) {
+    const std::vector<std::string> command = {"explain", "runs/zh", "那[MASK]猫睡在垫子上。", "--device"};
+    const auto on = [&](const char* device) {
+        std::vector<std::string> arguments = command;
+        arguments.emplace_back(device);
+        return run(arguments);
+    };
+    const ProgramResult expected = on("cpu");
+    ASSERT_EQ(expected.code, 0) << expected.err;
+    for (const Device device : {Device::simt, Device::cuda}) {
+        if (!is_available(device)) continue;
+        const ProgramResult result = on(name_of(device));
+        ASSERT_EQ(result.code, 0) << result.err;
+        EXPECT_TRUE(contains(result.out, "Query 2 [MASK]")) << result.out;
+        EXPECT_EQ(result.out.size(), expected.out.size()) << result.out << expected.out;
+    }
+}
+
 TEST_F(CommandExplain, SaysWhatIsWrong) {
     expect_error({"explain"}, 2, "usage: locus explain MODEL TEXT");
     expect_error({"explain", "runs/zh"}, 2, "usage: locus explain MODEL TEXT");
@@ -78,6 +97,7 @@ TEST_F(CommandExplain, SaysWhatIsWrong) {
     expect_error({"explain", "runs/zh", "\xff"}, 2, "not valid UTF-8");
     expect_error({"explain", "--toy", "alibbi"}, 2, "did you mean alibi?");
     expect_error({"explain", "runs/zh", "猫", "--toy"}, 2, "--toy brings its own model");
+    expect_error({"explain", "--toy", "alibi", "--device", "cpu"}, 2, "--toy brings its own model");
     expect_error({"explain", "--toy", "rope", "--layer", "1"}, 2, "--toy brings its own model");
 }
 

@@ -473,6 +473,21 @@ TEST(Configuration, EveryConfigurationOfTheProjectParses) {
     EXPECT_GE(count, 8U);
 }
 
+// What makes the large ones comparable: deberta-base is bert-base with other positions.
+TEST(Configuration, TheBaseSizesAreThoseOfThePapers) {
+    const std::filesystem::path folder = std::filesystem::path(LOCUS_SOURCE_DIR) / "configs";
+    for (const char* const name : {"bert-base", "deberta-base"}) {
+        const Settings settings = read_configuration(folder / (std::string(name) + ".yaml"));
+        EXPECT_EQ(settings.model.layers, 12) << name;
+        EXPECT_EQ(settings.model.hidden, 768) << name;
+        EXPECT_EQ(settings.model.heads, 12) << name;
+        EXPECT_EQ(settings.model.feed_forward, 3072) << name;
+        EXPECT_EQ(settings.data.sequence_length, 512) << name;
+        EXPECT_EQ(settings.train.batch_size * settings.train.gradient_accumulation, 256) << name;
+        EXPECT_EQ(settings.run.precision, "bfloat16") << name;
+    }
+}
+
 TEST(Configuration, EveryEncodingHasAFile) {
     for (const EncodingEntry& entry : encoding_registry()) {
         const std::string name(entry.name);

@@ -129,6 +129,7 @@ TEST_P(TrainOn, ACheckpointGoesOnOnTheProcessor) {
 TEST_P(TrainOn, TheChoiceOfAttentionIsDescribed) {
     const Device device = GetParam() == "cuda" ? Device::cuda : Device::simt;
     RunSettings run;
+    run.device = GetParam();
     ModelSettings model;
     model.hidden = 128;
     model.heads = 2;

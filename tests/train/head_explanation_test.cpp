@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/device.h"
 #include "tests/model/small_model.h"
 #include "train/error.h"
 
@@ -100,6 +101,49 @@ TEST_P(EveryEncoding, TermsPutThroughTheSoftmaxAreWhatTheKernelComputed) {
             EXPECT_EQ(explanation.layer, layer);
             EXPECT_EQ(explanation.decoder_pass, GetParam().decoder == "enhanced" && layer == 1 ? 1 : -1);
             expect_adds_up(explanation, run_kernel(*model, batch.input, layer, head));
+        }
+    }
+}
+
+void expect_close(const std::vector<double>& got, const std::vector<double>& expected) {
+    ASSERT_EQ(got.size(), expected.size());
+    for (std::size_t n = 0; n < got.size(); ++n) {
+        if (got[n] == expected[n]) continue;  // outside the window both are minus infinity
+        EXPECT_NEAR(got[n], expected[n], 1e-4) << n;
+    }
+}
+
+// Every tensor that an attention can have comes to the processor, columns of products and tables included.
+TEST_P(EveryEncoding, IsTheSameOnAGpu) {
+    ModelSettings settings = small_settings(GetParam().encoding);
+    settings.mask_decoder = GetParam().decoder;
+    if (GetParam().corrected) {
+        settings.attention = {.window = 2, .logn = true};
+        settings.train_length = 4;
+    }
+    const RaggedBatch batch({7}, 11);
+    const auto explained_on = [&](Device device) {
+        const auto model = perturbed_model(settings, DType::float32);
+        model->move_to(device);
+        return explain_head(*model, batch.input, 1, 1);
+    };
+    const HeadExplanation expected = explained_on(Device::cpu);
+    for (const Device device : {Device::simt, Device::cuda}) {
+        if (!is_available(device)) continue;
+        const HeadExplanation got = explained_on(device);
+        EXPECT_EQ(got.summands, expected.summands);
+        EXPECT_EQ(got.positions, expected.positions);
+        ASSERT_EQ(got.queries.size(), 7U);
+        ASSERT_EQ(got.unrotated_content.size(), expected.unrotated_content.size());
+        for (std::size_t i = 0; i < 7; ++i) {
+            const QueryDecomposition &a = got.queries[i], &b = expected.queries[i];
+            for (std::size_t n = 0; n < b.summands.size(); ++n)
+                expect_close(a.summands[n].values, b.summands[n].values);
+            expect_close(a.score, b.score);
+            expect_close(a.weights, b.weights);
+            expect_close(a.added, b.added);
+            if (!expected.unrotated_content.empty())
+                expect_close(got.unrotated_content[i], expected.unrotated_content[i]);
         }
     }
 }

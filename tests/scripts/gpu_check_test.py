@@ -1,0 +1,70 @@
+"""Tests of scripts/gpu_check.sh: python3 -m unittest discover -s tests/scripts -p '*_test.py'"""
+
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class GpuCheckTest(unittest.TestCase):
+    """Its arguments and its report; the programs are stand-ins that print one line."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="gpu check ")
+        self.addCleanup(folder.cleanup)
+        self.build = pathlib.Path(folder.name, "build")
+        self.report = pathlib.Path(folder.name, "report.md")
+        (self.build / "tests").mkdir(parents=True)
+        for name in ("locus", "tests/kernels_tests", "tests/model_tests", "tests/train_tests"):
+            self.program(name, "echo '[  PASSED  ] 3 tests.'; echo '[  SKIPPED ] 1 test.'")
+
+    def program(self, name, text):
+        path = self.build / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def check(self, *arguments):
+        command = ["bash", ROOT / "scripts" / "gpu_check.sh", "--device", "simt", "--build", self.build, "--output", self.report, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def test_parts_that_are_asked_for_are_added_to_the_report(self):
+        (self.build / "commit").write_text("abc1234\n")
+        self.assertEqual(self.check("--only", "tests").returncode, 0)
+        self.assertEqual(self.check("--only", "speed,memcheck", "--commit", "not said again").returncode, 0)
+        text = self.report.read_text()
+        self.assertEqual([line for line in text.splitlines() if line.startswith("#")], ["# GPU check", "## tests", "## speed", "## memcheck"])
+        self.assertIn("Commit abc1234, device simt", text)
+        self.assertRegex(text, r"\| train tests \| passed \| \d+ s \| \[  PASSED  \] 3 tests. \|")
+        self.assertIn("left out: simt has no speed", text)
+
+    def test_a_commit_can_be_given(self):
+        self.check("--only", "speed", "--commit", "fedcba9")
+        self.assertIn("Commit fedcba9,", self.report.read_text())
+
+    def test_what_failed_is_shown_and_the_others_still_run(self):
+        self.program("tests/kernels_tests", "echo the reason >&2; exit 3")
+        done = self.check("--only", "tests")
+        self.assertEqual(done.returncode, 1)
+        text = self.report.read_text()
+        self.assertIn("| kernels tests | **failed** |", text)
+        self.assertIn("    the reason", text)
+        self.assertIn("| train tests | passed |", text)
+
+    def test_mistakes_are_named(self):
+        for arguments, part in ((("--only", "tests,sped"), "--only sped: the parts are tests losses"), (("--steps",), "--steps needs a value"),
+                                (("--device", "tpu"), "--device is cuda or simt"), (("--what", "1"), "unknown argument '--what'")):
+            done = self.check(*arguments)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(part, done.stderr)
+
+    def test_help_names_every_part(self):
+        text = self.check("--help").stdout
+        for part in ("tests", "losses", "speed", "deberta", "kernels", "memory", "memcheck, racecheck, initcheck, synccheck", "--steps N"):
+            self.assertIn(part, text)
+        self.assertNotIn("device=cuda build", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
