@@ -181,7 +181,7 @@ Ratios quartiles(std::vector<double> ratios) {
 
 /// Medians over the steps.
 struct Summary {
-    std::string processor, isa, precision, gpu;
+    std::string processor, isa, precision, described_device;
     Device device = Device::cpu;
     int threads = 0;
     std::int64_t steps = 0, parameters = 0, tokens = 0;
@@ -281,7 +281,7 @@ void print_text(const Summary& summary) {
         fmt::print("  {:<16} {:>9.2f} ms {:>5.1f}%\n", name, 1e3 * seconds, 100 * seconds / summary.clocked_seconds);
     };
     fmt::print("processor          {}, {}, {} threads\n", summary.processor, summary.isa, summary.threads);
-    if (summary.device != Device::cpu) fmt::print("device             {}\n", summary.gpu);
+    fmt::print("device             {}\n", summary.described_device);
     fmt::print("model              {} parameters, {}\n", with_separators(summary.parameters), summary.precision);
     fmt::print("step               {:.2f} ms for {} tokens (median of {} steps)\n", 1e3 * summary.seconds,
                with_separators(summary.tokens), summary.steps);
@@ -414,8 +414,7 @@ int run_bench(const BenchCommand& command) {
     summary.isa = name_of(isa());
     summary.precision = subject.settings.run.precision;
     summary.device = subject.model.device();
-    if (summary.device != Device::cpu)
-        summary.gpu = describe_gpu(summary.device, subject.settings.run, subject.model.settings());
+    summary.described_device = describe_device(subject.settings.run, subject.model.settings());
     summary.threads = threads;
     summary.parameters = subject.model.parameters().count();
     summary.tokens = static_cast<std::int64_t>(tokens / steps);

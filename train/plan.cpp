@@ -51,11 +51,23 @@ std::string describe_precision(const RunSettings& run) {
                     "is as fast)";
 }
 
-std::string describe_gpu(Device device, const RunSettings& run, const ModelSettings& model) {
+std::string describe_device(const RunSettings& run, const ModelSettings& model) {
+    const Device device = device_of(run);
+    if (device == Device::cpu) {
+        const std::string reason = why_unavailable(Device::cuda);
+        return reason.empty() ? "cpu; run.device=cuda would be " + description_of(Device::cuda)
+                              : "cpu; no GPU: " + reason;
+    }
     bool has_channels = false;
     for (const PositionSettings& position : model.position) has_channels = has_channels || position.encoding == "tupe";
     return description_of(device) + "; " +
            describe_attention(stored_activations(run), model.hidden / model.heads, has_channels);
+}
+
+std::string describe_multiplier(const RunSettings& run) {
+    const Device device = device_of(run);
+    if (device == Device::cpu) return multiplier_of(arithmetic_named(run.precision).storage);
+    return device == Device::cuda ? "cuBLASLt" : "the processor's kernel";
 }
 
 PlannedVocabulary planned_vocabulary(const Settings& settings) {

@@ -15,8 +15,11 @@ Arithmetic arithmetic_named(const std::string& precision);
 DType stored_activations(const RunSettings& run);
 /// The same for the reader of a log; says what bfloat16 and tf32 come to on this device.
 std::string describe_precision(const RunSettings& run);
-/// The GPU and which attention it does for this model: "NVIDIA H200, ...; attention on tensor cores (bfloat16, heads of 64)".
-std::string describe_gpu(Device device, const RunSettings& run, const ModelSettings& model);
+/// What a resolved configuration runs on, and for a GPU which attention it does: "NVIDIA H200, ...; attention on tensor cores (bfloat16, heads of 64)"; for the
+/// processor why it is no GPU, or that there is one.
+std::string describe_device(const RunSettings& run, const ModelSettings& model);
+/// Who multiplies matrices there: "oneDNN".
+std::string describe_multiplier(const RunSettings& run);
 
 /// Size of the vocabulary before any text was read: exact for a finished tokenizer and for bytes, else what was asked for.
 struct PlannedVocabulary {

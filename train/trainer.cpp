@@ -121,9 +121,9 @@ void report_start(const Settings& settings, const PreparedData& data, const Mask
     const MemoryEstimate memory =
         training_memory(shape, train.batch_size, length, masked_share, stored_activations(settings.run));
     log_line(fmt::format("processor: {}, {}, {} threads", processor_name(), name_of(isa()), omp_get_max_threads()));
-    if (model.device() != Device::cpu) log_line("device: " + describe_gpu(model.device(), settings.run, shape));
-    log_line(fmt::format("kernels: matrix products by {}, all else own kernels for {}; {}",
-                         multiplier_of(model.parameters().dtype()), name_of(isa()), describe_precision(settings.run)));
+    log_line("device: " + describe_device(settings.run, shape));
+    log_line(fmt::format("kernels: matrix products by {}, all else own kernels; {}", describe_multiplier(settings.run),
+                         describe_precision(settings.run)));
     log_line(
         fmt::format("model: {}, {} layers, hidden {}, vocabulary {}: {} parameters; {:.1f} MFLOP per token of training",
                     shape.architecture, shape.layers, shape.hidden, shape.vocab_size,

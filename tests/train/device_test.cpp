@@ -133,12 +133,19 @@ TEST_P(TrainOn, TheChoiceOfAttentionIsDescribed) {
     ModelSettings model;
     model.hidden = 128;
     model.heads = 2;
-    const auto choice = [&] { return describe_gpu(device, run, model).substr(description_of(device).size()); };
+    const auto choice = [&] { return describe_device(run, model).substr(description_of(device).size()); };
     EXPECT_EQ(choice(), "; attention by plain kernels (float32, heads of 64): tensor cores are used for bfloat16 only");
     run.precision = "bfloat16";
     EXPECT_EQ(choice(), "; attention on tensor cores (bfloat16, heads of 64)");
     model.position = {default_position("tupe")};
     EXPECT_NE(choice().find("plain kernels"), std::string::npos);
+}
+
+TEST(DeviceDescription, TheProcessorSaysWhyItIsNoGpu) {
+    const std::string said = describe_device(RunSettings(), ModelSettings());
+    const std::string reason = why_unavailable(Device::cuda);
+    EXPECT_EQ(said, reason.empty() ? "cpu; run.device=cuda would be " + description_of(Device::cuda)
+                                   : "cpu; no GPU: " + reason);
 }
 
 }  // namespace
