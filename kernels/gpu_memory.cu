@@ -15,6 +15,7 @@ namespace locus::LOCUS_TARGET {
 namespace {
 
 [[noreturn]] void throw_gpu_error(const std::string& what, cudaError_t error) {
+    cudaGetLastError();  // what was refused is told once; the next launch would be blamed, too
     throw GpuError("the GPU refused: " + what + ": " + cudaGetErrorString(error));
 }
 
@@ -42,6 +43,10 @@ Scratch& the_scratch() {
     return *only;
 }
 
+cudaError_t wait_if_wished() {
+    return waits_for_each_kernel() && !is_recording() ? cudaStreamSynchronize(the_stream()) : cudaSuccess;
+}
+
 }  // namespace
 
 void check_runtime(cudaError_t error, const char* what, const char* file, int line) {
@@ -65,14 +70,6 @@ cudaStream_t the_stream() {
 
 namespace {
 
-std::string why_unavailable() {
-    int count = 0;
-    const cudaError_t error = cudaGetDeviceCount(&count);
-    if (error == cudaSuccess && count > 0) return "";
-    return std::string("no NVIDIA GPU can be used here (CUDA says: ") + cudaGetErrorString(error) +
-           "); is the driver installed, and does nvidia-smi show a device?";
-}
-
 cudaDeviceProp properties_of_device() {
     int device = 0;
     cudaDeviceProp properties{};
@@ -95,12 +92,28 @@ std::string description() {
     return properties.name + std::string(rest.data());
 }
 
+__global__ void any_kernel() {}
+
+std::string why_unavailable() {
+    int count = 0;
+    cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess || count == 0)
+        return std::string("no NVIDIA GPU can be used here (CUDA says: ") + cudaGetErrorString(error) +
+               "); is the driver installed, and does nvidia-smi show a device?";
+    cudaFuncAttributes attributes{};
+    error = cudaFuncGetAttributes(&attributes, any_kernel);
+    if (error == cudaSuccess) return "";
+    cudaGetLastError();
+    return "kernels cannot run on " + description() + " (CUDA says: " + cudaGetErrorString(error) +
+           "); is this program built for it (LOCUS_CUDA_ARCHITECTURES), and does nobody else hold the device?";
+}
+
 }  // namespace
 
 void* stream() { return the_stream(); }
 
 void allow_shared_memory(const Launch& how, const void* kernel) {
-    constexpr std::size_t without_asking = std::size_t{48} << 10U;
+    constexpr std::size_t without_asking = std::size_t{32} << 10U;  // 48 KB, less what kernels declare as __shared__
     if (how.shared_bytes <= without_asking) return;
     const int bytes = static_cast<int>(how.shared_bytes);
     const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
@@ -115,18 +128,30 @@ int compute_capability() { return 90; }
 }  // namespace
 #endif
 
+void check_queued(cudaError_t error, const char* what, const char* file, int line) {
+    if (error == cudaSuccess) error = wait_if_wished();
+    check_runtime(error, what, file, line);
+}
+
 void check_launch(const Launch& how) {
-    static const bool waits = waits_for_each_kernel();
     cudaError_t error = cudaGetLastError();
-    if (error == cudaSuccess && waits && !is_recording()) error = cudaStreamSynchronize(the_stream());
+    if (error == cudaSuccess) error = wait_if_wished();
     if (error == cudaSuccess) return;
-    const bool is_its_own = waits || error == cudaErrorInvalidConfiguration;
+    const bool is_its_own = waits_for_each_kernel() || error == cudaErrorInvalidConfiguration;
     throw_gpu_error(
         described(how) + (is_its_own ? "" : " (or an earlier kernel: with LOCUS_GPU_WAIT=1 each is waited for)"),
         error);
 }
 
 namespace {
+
+void check_allocation(cudaError_t error, const char* what) {
+    if (error == cudaErrorMemoryAllocation) {
+        cudaGetLastError();  // or the next launch would be blamed
+        throw std::bad_alloc();
+    }
+    check_runtime(error, what);
+}
 
 // Bytes of each block. It outlives whatever static object releases memory last.
 std::unordered_map<void*, std::size_t>& block_bytes() {
@@ -136,9 +161,7 @@ std::unordered_map<void*, std::size_t>& block_bytes() {
 
 void* allocate(std::size_t bytes) {
     void* address = nullptr;
-    const cudaError_t error = cudaMalloc(&address, bytes);
-    if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
-    check_runtime(error, "memory");
+    check_allocation(cudaMalloc(&address, bytes), "memory");
     block_bytes()[address] = bytes;
     return address;
 }
@@ -161,7 +184,7 @@ void release(void* address) {
 }
 
 void zero(void* address, std::size_t bytes) {
-    check_runtime(cudaMemsetAsync(address, 0, bytes, the_stream()), "filling with zeros");
+    check_queued(cudaMemsetAsync(address, 0, bytes, the_stream()), "filling with zeros");
 }
 
 void copy_out(void* to, const void* from, std::size_t bytes) {
@@ -173,16 +196,14 @@ void copy_out_later(void* to, const void* from, std::size_t bytes) {
     check_runtime(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, the_stream()), "a copy from the GPU");
 }
 void copy_within(void* to, const void* from, std::size_t bytes) {
-    check_runtime(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, the_stream()), "a copy on the GPU");
+    check_queued(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, the_stream()), "a copy on the GPU");
 }
 
 }  // namespace
 
 void* allocate_pinned(std::size_t bytes) {
     void* address = nullptr;
-    const cudaError_t error = cudaHostAlloc(&address, bytes, cudaHostAllocDefault);
-    if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
-    check_runtime(error, "pinned memory");
+    check_allocation(cudaHostAlloc(&address, bytes, cudaHostAllocDefault), "pinned memory");
     return address;
 }
 

@@ -69,7 +69,7 @@ void* stream();
 void allow_shared_memory(const Launch& how, const void* kernel);
 #endif
 /// Throws GpuError when the last launch, which was this one, was refused. With LOCUS_GPU_WAIT=1 in the environment it waits for each kernel, so that the one that
-/// failed is named; then no graph is recorded (device_graph.h).
+/// failed is named, and so do copies and fillings; then no graph is recorded (device_graph.h).
 void check_launch(const Launch& how);
 
 }  // namespace locus::LOCUS_TARGET

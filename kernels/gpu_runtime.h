@@ -11,6 +11,9 @@ namespace locus::LOCUS_TARGET {
 /// Throws GpuError, naming what was asked for and where, unless `error` is cudaSuccess.
 void check_runtime(cudaError_t error, const char* what, const char* file = __builtin_FILE(),
                    int line = __builtin_LINE());
+/// The same for a copy or a filling that was queued; with LOCUS_GPU_WAIT=1 waits for it first.
+void check_queued(cudaError_t error, const char* what, const char* file = __builtin_FILE(),
+                  int line = __builtin_LINE());
 /// The one stream in which everything is queued.
 cudaStream_t the_stream();
 /// Memory of the processor that the device reads and writes by itself, at any time.

@@ -76,8 +76,8 @@ void copy_in(void* to, const void* from, std::size_t bytes) {
         const std::size_t piece = std::min(bytes - done, block_bytes);
         char* const here = place(piece);
         std::memcpy(here, static_cast<const char*>(from) + done, piece);
-        check_runtime(cudaMemcpyAsync(static_cast<char*>(to) + done, here, piece, cudaMemcpyHostToDevice, the_stream()),
-                      "a copy to the GPU");
+        check_queued(cudaMemcpyAsync(static_cast<char*>(to) + done, here, piece, cudaMemcpyHostToDevice, the_stream()),
+                     "a copy to the GPU");
         done += piece;
     }
 }

@@ -153,13 +153,14 @@ Form class_of(Form form) {
     return form;
 }
 
-// That of the form's class; where it does not fit this member, one of the form's own. Neither depends on which products came before.
+// That of the form's class; where it does not fit this member, one of the form's own. Neither depends on which products came before. What the library has
+// not for the largest of a class it lacks for all of it: types, transpositions and the epilogue decide that.
 Algorithm algorithm_for(const Form& form, const void* vector) {
     static std::map<Form, Algorithm> chosen;
     const Form whole = class_of(form);
     auto found = chosen.find(whole);
     if (found == chosen.end()) found = chosen.emplace(whole, first_choice(whole, vector)).first;
-    if (!found->second) return first_choice(form, vector);
+    if (!found->second) return std::nullopt;
     Description exact = Description(form, vector);
     cublasLtMatmulHeuristicResult_t result{};
     const cublasStatus_t status = cublasLtMatmulAlgoCheck(library(), &exact.product, &exact.b, &exact.a, &exact.c,
@@ -224,13 +225,17 @@ Tensor rounded(const Tensor& x, char*& room) {
     return y;
 }
 
-// The gradient of a bias beside that of its weight. The library overwrites, and where it has no algorithm for this the sum is a kernel of its own.
-void multiply_and_sum(const Matmul& args, void* room) {
+void multiply_or_throw(const Matmul& args, cublasLtEpilogue_t epilogue, const void* vector) {
+    if (!multiply(args, epilogue, vector)) throw GpuError("[matmul] cuBLASLt has no algorithm for this form");
+}
+
+// The gradient of a bias beside that of its weight, `args` as the library takes it and `a` as it was given. The library overwrites, and where it has no
+// algorithm for this the sum is a kernel of its own: of `a`, as that kernel's scratch memory is where args.a may have been rounded to.
+void multiply_and_sum(const Matmul& args, const Tensor& a, void* room) {
     const Tensor sums(room, args.a_column_sum.shape, DType::float32, this_device);
     if (multiply(args, CUBLASLT_EPILOGUE_BGRADB, sums.data)) return add({.x = sums, .y = args.a_column_sum});
-    if (!multiply(args, CUBLASLT_EPILOGUE_DEFAULT, nullptr))
-        throw GpuError("[matmul] cuBLASLt has no algorithm for this form");
-    column_sum({.x = args.a, .sum = args.a_column_sum});
+    multiply_or_throw(args, CUBLASLT_EPILOGUE_DEFAULT, nullptr);
+    column_sum({.x = a, .sum = args.a_column_sum});
 }
 
 }  // namespace
@@ -246,9 +251,8 @@ void matmul(const Matmul& args) {
     if (rounds_a) stored.a = rounded(args.a, room);
     if (rounds_b) stored.b = rounded(args.b, room);
     if (rounds_bias) stored.bias = rounded(args.bias.reshape({1, args.bias.count()}), room);
-    if (args.a_column_sum) return multiply_and_sum(stored, room);
-    if (!multiply(stored, args.bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT, stored.bias.data))
-        throw GpuError("[matmul] cuBLASLt has no algorithm for this form");
+    if (args.a_column_sum) return multiply_and_sum(stored, args.a, room);
+    multiply_or_throw(stored, args.bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT, stored.bias.data);
 }
 
 #else

@@ -33,6 +33,7 @@ using cudaEvent_t = struct SimtEvent*;
 using cudaGraph_t = struct SimtGraph*;
 using cudaGraphExec_t = struct SimtGraph*;
 struct cudaGraphNode;
+using cudaGraphNode_t = cudaGraphNode*;
 struct cudaGraphExecUpdateResultInfo {};
 
 /// Of the launches since the last call: what a GPU would have refused is not run. Kernels are limited as on every GPU, but for shared memory, of which the
@@ -58,7 +59,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event);
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
-cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode** nodes, std::size_t* count);
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, std::size_t* count);  // counts only
 cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long flags);
 cudaError_t cudaGraphExecUpdate(cudaGraphExec_t executable, cudaGraph_t graph, cudaGraphExecUpdateResultInfo* why);
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);

@@ -1,26 +1,33 @@
 #!/usr/bin/env bash
 # Everything that only a GPU can tell, in one command and one report, the most important first. A part goes on when something in it failed.
 #
-#   scripts/gpu_check.sh [--only PART,...] [--device cuda|simt] [--build DIR] [--python FILE] [--output FILE] [--steps N] [--commit ID]
+#   scripts/gpu_check.sh [--only PART,...] [--minutes N] [--device cuda|simt] [--build DIR|ARCHIVE] [--python FILE] [--output FILE] [--steps N] [--commit ID]
 #
-#   --only PART,...  some of the parts, in their order; they are added to the report, so that several commands make one:
+#   --only PART,...  some of the parts, in the order given here; they are added to the report, so that several commands make one:
 #       tests          the tests of the kernels, of models and of training that run on a GPU: resuming, moving a checkpoint to the processor
 #       losses         runs of every encoding beside the same runs on the processor; the same run twice, to the bit
-#       speed          steps of BERT-base beside transformers (compiled) and PyTorch, and where their time goes
-#       small          steps of the small and the tiny model beside PyTorch
-#       deberta        steps of DeBERTa-base beside our BERT-base, transformers and flashdeberta
+#       memcheck       the tests of small shapes under compute-sanitizer; so racecheck, synccheck and initcheck
+#       speed          steps of BERT-base beside PyTorch and transformers (compiled), and where their time goes
 #       kernels        attention beside PyTorch's, kernels beside the rate of copying
+#       racecheck
+#       deberta        steps of DeBERTa-base beside our BERT-base, transformers and flashdeberta
 #       memory         activations by length, and a step of DeBERTa-base on one sequence of 16,384 tokens
-#       memcheck, racecheck, initcheck, synccheck      the tests of small shapes under compute-sanitizer
+#       synccheck
+#       small          steps of the small and the tiny model beside PyTorch
+#       initcheck
+#   --minutes N      begin nothing and stop everything when so many are over; what is missing is said (default: no limit)
 #   --device simt    the host's stand-in instead of a GPU: checks this script and the logic of the kernels, not the GPU (no sanitizer, no speed)
-#   --build DIR      a folder with the built program, tests and benchmarks (default: build/cuda, built when it is not there). A carried one will do; what it was
-#                    built from is then said by --commit, or by a file `commit` in it
+#   --build DIR      a folder with the built program, tests and benchmarks (default: build/cuda, built when it is not there), or an archive of
+#                    scripts/pack_for_gpu.sh. What it was built from is said by a file `commit` in it, or by --commit
 #   --python FILE    one that has torch, and transformers, for the comparisons (default: python3); without them the report says so
 #   --output FILE    the report, Markdown (default: gpu-report.md)
 #   --steps N        steps of each run that is compared with the processor's (default: 50)
+#
+# For half an hour on a machine that is lent for 10 minutes at a time, three commands one after the other, with --build build/pack/locus-gpu.tar.xz:
+#   --minutes 9 --only tests,losses,memcheck      --minutes 9 --only speed,kernels      --minutes 8 --only racecheck,deberta,memory,synccheck,small,initcheck
 
-device=cuda build='' python=python3 output=gpu-report.md steps=50 commit='' only=''
-parts=(tests losses speed small deberta kernels memory memcheck racecheck initcheck synccheck)
+device=cuda build='' python=python3 output=gpu-report.md steps=50 commit='' only='' minutes=0
+parts=(tests losses memcheck speed kernels racecheck deberta memory synccheck small initcheck)
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 while [ $# -gt 0 ]; do
@@ -32,8 +39,9 @@ while [ $# -gt 0 ]; do
     --steps) steps=${2:-} ;;
     --commit) commit=${2:-} ;;
     --only) only=${2:-} ;;
+    --minutes) minutes=${2:-} ;;
     -h | --help)
-        sed -n '2,23s/^# \{0,1\}//p' scripts/gpu_check.sh
+        sed -n '2,/^$/s/^# \{0,1\}//p' scripts/gpu_check.sh
         exit 0
         ;;
     *) fail "unknown argument '$1'; --help shows the options" ;;
@@ -43,9 +51,13 @@ while [ $# -gt 0 ]; do
 done
 [ "$device" = cuda ] || [ "$device" = simt ] || fail "--device is cuda or simt"
 [ -n "$output" ] || fail "--output needs a file"
+case $minutes in '' | *[!0-9]*) fail "--minutes needs a whole number" ;; esac
 for name in ${only//,/ }; do
     [[ " ${parts[*]} " = *" $name "* ]] || fail "--only $name: the parts are ${parts[*]}"
 done
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/locus-gpu.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
 
 if [ -z "$build" ]; then
     build=build/cuda
@@ -55,17 +67,39 @@ if [ -z "$build" ]; then
         quietly "the build" cmake --build --preset cuda
         git rev-parse --short HEAD >"$build/commit"
     fi
+elif [ -f "$build" ]; then
+    mkdir "$scratch/build"
+    quietly "unpacking $build" python3 -m tarfile -e "$build" "$scratch/build" # knows .xz where there is no xz
+    build=$scratch/build
 fi
-locus=$build/locus
+locus=$(absolute_path "$build/locus")
 [ -x "$locus" ] || fail "$locus is not there"
 [ -n "$commit" ] || commit=$(cat "$build/commit" 2>/dev/null || git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/locus-gpu.XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
-export LOCUS_CACHE=$scratch/cache OMP_WAIT_POLICY=passive
+# A packed build brings its libraries. cuBLASLt is too large for that: it comes with CUDA or, beside PyTorch, as a package of Python.
+if [ -d "$build/lib" ]; then export LD_LIBRARY_PATH=$build/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi
+for library in $(ldd "$locus" 2>/dev/null | awk '/not found/ { print $1 }'); do
+    found=$(find /usr/local /usr/lib /opt -name "$library" -print -quit 2>/dev/null || true)
+    [ -n "$found" ] || fail "$locus needs $library, which is not here"
+    export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}${found%/*}
+done
+
+export LOCUS_CACHE=$scratch/cache LOCUS_PROGRAM=$locus OMP_WAIT_POLICY=passive
 [ "$device" = cuda ] && export LOCUS_TEST_DEVICE=cuda
 failures=0
 [ -n "$only" ] || : >"$output"
+
+# ---- time ----
+
+seconds_left() { echo $((minutes > 0 ? 60 * minutes - SECONDS : 86400)); }
+
+# within SECONDS COMMAND...: a program, stopped when its time or that of all is over.
+within() {
+    local limit=$1 left
+    left=$(seconds_left)
+    shift
+    timeout --kill-after=10 "$((limit < left ? limit : (left > 1 ? left : 1)))" "$@"
+}
 
 # ---- the report: a part has a table of its checks, then what they found, then the last lines of those that failed ----
 
@@ -77,6 +111,11 @@ is_asked_for() { [ -z "$only" ] || [[ ",$only," = *",$1,"* ]]; }
 check() {
     local name=$1 begin=$SECONDS code=0 result=passed line
     shift
+    if [ "$(seconds_left)" -lt 10 ]; then
+        tell "| $name | **not begun**: no time left | | |"
+        failures=$((failures + 1))
+        return 0
+    fi
     say "$name"
     "$@" >"$scratch/log" 2>"$scratch/errors" </dev/null || code=$?
     case $code in
@@ -132,10 +171,12 @@ if [ ! -s "$output" ]; then
 fi
 
 if part tests; then
-    tests='*Gpu*:*Device*:*Fused*:*Simt*'
-    [ "$device" = cuda ] && tests='*Gpu*:*Device*:*Fused*-*simt*:*Simt*'
-    for room in kernels model train; do
-        check "$room tests" "$build/tests/${room}_tests" --gtest_brief=1 --gtest_filter="$tests"
+    # Of the kernels' tests those of the processor alone run as well: a minute, and nobody has to name those that run on both.
+    tests='*Gpu*:*Device*:*Fused*:*Simt*' kernel_tests=$tests
+    [ "$device" = cuda ] && tests='*Gpu*:*Device*-*simt*:*Simt*' kernel_tests='-*simt*:*Simt*'
+    check "kernels tests" within 240 "$build/tests/kernels_tests" --gtest_brief=1 --gtest_filter="$kernel_tests"
+    for room in model train; do
+        check "$room tests" within 180 "$build/tests/${room}_tests" --gtest_brief=1 --gtest_filter="$tests"
     done
     end_of_part
 fi
@@ -150,7 +191,7 @@ YAML
 run_small() { # name, then key=value ...
     local name=$1
     shift
-    "$locus" train "$scratch/run.yaml" --set run.name="$name" run.directory="$scratch/runs" train.steps="$steps" "$@"
+    within 60 "$locus" train "$scratch/run.yaml" --set run.name="$name" run.directory="$scratch/runs" train.steps="$steps" "$@"
 }
 
 same_losses() { # encoding
@@ -200,35 +241,64 @@ if part losses; then
     end_of_part
 fi
 
+# ---- compute-sanitizer: 10 to 100 times slower, so tests of small shapes, and limits ----
+#
+# Only our own kernels, which all have `locus` in their names: cuBLASLt's are not ours to mend. But initcheck has to see those write, too, or what they wrote would
+# be new to it. Calls that CUDA refuses are no finding: tests ask for some, and the update of a graph may be refused.
+
+sanitize() { # tool, of what, program, filter
+    local command=(compute-sanitizer --tool "$1" --error-exitcode 1 --report-api-errors no --print-limit 20)
+    [ "$1" = initcheck ] || command+=(--kernel-name kns=locus)
+    check "$1 of $2" within 120 "${command[@]}" "$build/tests/$3" --gtest_brief=1 --gtest_filter="$4"
+}
+
+sanitizer_part() { # tool
+    part "$1" || return 0
+    if [ "$device" = cuda ] && command -v compute-sanitizer >/dev/null; then
+        sanitize "$1" "attention on tensor cores" kernels_tests '*Fused*-*Length*:*Over*:*Long*:*simt*:*Simt*'
+        sanitize "$1" "other kernels" kernels_tests '*Gpu*:*SumsTheColumns*-*Fused*:*Length*:*Over*:*Long*:*simt*:*Simt*'
+        sanitize "$1" "whole models" model_tests \
+            '*OnTensorCores*:*TrainsDeberta*:*AsOnTheProcessor/rnn:*AsOnTheProcessor/linear_recurrence:*AsOnTheProcessor/tupe-*Long*'
+    else
+        tell "| $1 | left out: no compute-sanitizer for $device | | |"
+    fi
+    end_of_part
+}
+
+sanitizer_part memcheck
+
 # ---- speed: only a GPU has any ----
 
 compare() { # what compare_speed.py is asked for
-    timeout --kill-after=10 500 "$python" scripts/compare_speed.py --device cuda --locus "$locus" --python "$python" --precision bfloat16 --rounds 2 "$@"
+    within 400 "$python" scripts/compare_speed.py --device cuda --locus "$locus" --python "$python" --precision bfloat16 --rounds 2 "$@"
 }
-bench() { "$locus" bench "$@" --set run.device=cuda run.precision=bfloat16 train.gradient_accumulation=1; }
+bench() { within 120 "$locus" bench "$@" --set run.device=cuda run.precision=bfloat16 train.gradient_accumulation=1; }
 no_speed() { tell "| all of it | left out: $device has no speed | | |"; }
 
 if part speed; then
     if [ "$device" = cuda ]; then
+        listed "where the time of BERT-base goes" bench configs/bert-base.yaml
+        shown "BERT-base, length 512, beside PyTorch eager" compare --size base --length 512
         shown "BERT-base, lengths 512 and 128, beside transformers with torch.compile" \
             compare --size base --length 512 128 --library transformers --compile --rounds 1
-        shown "BERT-base, length 512, beside PyTorch eager" compare --size base --length 512
-        listed "where the time of BERT-base goes" bench configs/bert-base.yaml
     else
         no_speed
     fi
     end_of_part
 fi
 
-if part small; then
-    if [ "$device" = cuda ]; then
-        shown "BERT, small and tiny, beside PyTorch eager" compare --size small tiny
-        shown "the same in float32" compare --size small tiny --precision float32
+if part kernels; then
+    benchmark=$build/tests/benchmarks/gpu_benchmark
+    if [ -x "$benchmark" ]; then
+        shown "kernels and attention" within 300 "$python" scripts/compare_kernels.py \
+            --benchmark "$benchmark" --python "$python" --device "$device"
     else
-        no_speed
+        tell "| kernels and attention | left out: $benchmark is not there (-DLOCUS_BENCHMARKS=ON builds it) | | |"
     fi
     end_of_part
 fi
+
+sanitizer_part racecheck
 
 if part deberta; then
     if [ "$device" = cuda ]; then
@@ -245,46 +315,31 @@ if part deberta; then
     end_of_part
 fi
 
-if part kernels; then
-    benchmark=$build/tests/benchmarks/gpu_benchmark
-    if [ -x "$benchmark" ]; then
-        shown "kernels and attention" timeout --kill-after=10 500 "$python" scripts/compare_kernels.py \
-            --benchmark "$benchmark" --python "$python" --device "$device"
-    else
-        tell "| kernels and attention | left out: $benchmark is not there (-DLOCUS_BENCHMARKS=ON builds it) | | |"
-    fi
-    end_of_part
-fi
-
-# ---- memory ----
-
 if part memory; then
     lengths=(2048 4096 8192 16384)
     [ "$device" = simt ] && lengths=(64 128)
-    shown "activations by length" python3 scripts/measure_memory.py --program "$locus" --encodings absolute disentangled \
+    shown "activations by length" within 120 python3 scripts/measure_memory.py --program "$locus" --encodings absolute disentangled \
         --lengths "${lengths[@]}" --set run.device="$device" run.precision=bfloat16
     if [ "$device" = cuda ]; then
-        listed "a step of DeBERTa-base, 1 x 16,384 tokens" "$locus" bench configs/deberta-base.yaml --steps 3 --warmup 1 \
+        listed "a step of DeBERTa-base, 1 x 16,384 tokens" within 120 "$locus" bench configs/deberta-base.yaml --steps 3 --warmup 1 \
             --set data.sequence_length=16384 model.max_length=16384 train.batch_size=1 train.gradient_accumulation=1 run.device=cuda run.precision=bfloat16
     fi
     end_of_part
 fi
 
-# ---- compute-sanitizer: a hundred times slower, so tests of small shapes, and a limit ----
+sanitizer_part synccheck
 
-for tool in memcheck racecheck initcheck synccheck; do
-    part "$tool" || continue
-    if [ "$device" = cuda ] && command -v compute-sanitizer >/dev/null; then
-        sanitizer=(timeout --kill-after=10 280 compute-sanitizer --tool "$tool" --error-exitcode 1)
-        check "$tool of the kernels" "${sanitizer[@]}" "$build/tests/kernels_tests" --gtest_brief=1 \
-            --gtest_filter='*Gpu*:*Fused*-*Long*:*simt*:*Simt*'
-        check "$tool of whole models" "${sanitizer[@]}" "$build/tests/model_tests" --gtest_brief=1 \
-            --gtest_filter='*OnTensorCores*:*TrainsDeberta*:*OnAGpu*/rnn:*OnAGpu*/linear_recurrence:*OnAGpu*/tupe'
+if part small; then
+    if [ "$device" = cuda ]; then
+        shown "BERT, small and tiny, beside PyTorch eager" compare --size small tiny
+        shown "the same in float32" compare --size small tiny --precision float32
     else
-        tell "| $tool | left out: no compute-sanitizer for $device | | |"
+        no_speed
     fi
     end_of_part
-done
+fi
+
+sanitizer_part initcheck
 
 say "$failures failed; the report is $output"
 [ "$failures" -eq 0 ]

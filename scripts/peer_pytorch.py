@@ -17,7 +17,8 @@ Disentangled attention is written as DeBERTa's official code has it, with batche
 --library takes the model of a library instead (peer_transformers.py); the step around it stays the same. Exit code 69: what was asked for cannot be
 had here (no torch, no GPU, no such library).
 
-On a GPU the batches lie there before the clock starts, and the clock waits for the device where it starts and where it stops.
+On a GPU the batches lie there before the clock starts, and nobody waits for the device from the first step that counts to the last: while it is at one step,
+the next is queued, as in training. The time of a step is then the mean, else the median.
 
 An environment that presets OPENBLAS_CORETYPE can halve the speed of PyTorch, and glibc's malloc gives large blocks back to the system after
 each step. This script therefore starts itself again with OPENBLAS_CORETYPE unset and
@@ -29,7 +30,6 @@ each step. This script therefore starts itself again with OPENBLAS_CORETYPE unse
 """
 
 import argparse
-import contextlib
 import importlib.util
 import json
 import os
@@ -176,30 +176,45 @@ def make_model(options, size):
     return peer_transformers.build_model(options.library, size, options.length, options.position, DROPOUT)
 
 
-def measure(options, size):
-    """(seconds of each step, losses, what AdamW is)"""
+def make_step(options, model, optimizer):
+    """step(batch) trains on a batch and returns the loss, where it was computed."""
     import torch
-    model = make_model(options, size).to(options.device).train()
-    optimizer, kind = make_optimizer(model)
     forward = torch.compile(model) if options.compile else model
-    cast = torch.autocast(options.device, torch.bfloat16) if options.precision == "bfloat16" else contextlib.nullcontext()
-    wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None
-    seconds, losses = [], []
-    for batch in make_batches(options.batch, options.length, size["vocabulary"], options.warmup + options.steps, options.device):
-        if options.device == "cuda" and len(seconds) == options.warmup:
-            torch.cuda.reset_peak_memory_stats()
-        wait()
-        start = time.perf_counter()
-        with cast:
+    precision = torch.autocast(options.device, torch.bfloat16, enabled=options.precision == "bfloat16")
+
+    def step(batch):
+        with precision:
             loss = forward(*batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        wait()
-        seconds.append(time.perf_counter() - start)
-        losses.append(loss.item())
-    return seconds[options.warmup:], losses, kind
+        return loss.detach()
+
+    return step
+
+
+def measure(options, size):
+    """(seconds of a step, losses, what AdamW is)"""
+    import torch
+    model = make_model(options, size).to(options.device).train()
+    optimizer, kind = make_optimizer(model)
+    step = make_step(options, model, optimizer)
+    batches = make_batches(options.batch, options.length, size["vocabulary"], options.warmup + options.steps, options.device)
+    losses = [step(batch) for batch in batches[:options.warmup]]
+    if options.device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    seconds = []
+    start = time.perf_counter()
+    for batch in batches[options.warmup:]:
+        begin = time.perf_counter()
+        losses.append(step(batch))
+        seconds.append(time.perf_counter() - begin)
+    if options.device == "cuda":
+        torch.cuda.synchronize()
+        seconds = [(time.perf_counter() - start) / options.steps]
+    return statistics.median(seconds), [loss.item() for loss in losses], kind
 
 
 def step_gflop(size, batch, length, position):
@@ -270,8 +285,7 @@ def main():
     options.batch = options.batch or size["batch"]
     torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
     torch.manual_seed(1)
-    seconds, losses, optimizer = measure(options, size)
-    step = statistics.median(seconds)
+    step, losses, optimizer = measure(options, size)
     print(json.dumps({
         "program": "pytorch", "library": library_name(options.library), "device": options.device, "size": options.size, "position": options.position, "precision": options.precision, "compile": options.compile,
         "batch": options.batch, "length": options.length, "steps": options.steps,

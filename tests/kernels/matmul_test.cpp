@@ -279,6 +279,29 @@ TEST(Matmul, TakesAndGivesBfloat16OnAGpu) {
     }
 }
 
+// Sizes of a model: the library takes other algorithms for them than for a few numbers, some that cut K into pieces.
+TEST(Matmul, GivesOnAGpuWhatItGivesOnTheProcessorForSizesOfAModel) {
+    constexpr std::int64_t tokens = 1000, hidden = 192, wide = 776;
+    struct Form {
+        Case size;
+        bool transpose_a, transpose_b, accumulate, with_bias;
+    };
+    const Form forward = {{tokens, wide, hidden}, false, true, false, true},
+               dx = {{tokens, hidden, wide}, false, false, false, false},
+               dw = {{wide, hidden, tokens}, true, false, true, false};
+    for (const Form& form : {forward, dx, dw}) {
+        for (const Rounding rounding : {Rounding::none, Rounding::bfloat16}) {
+            const auto product = [&] {
+                Problem problem(form.size, DType::float32, form.transpose_a, form.transpose_b, false);
+                problem.multiply(form.accumulate, form.with_bias, rounding);
+                return problem.c_wide;
+            };
+            const Owned expected = product();
+            on_each_gpu([&] { EXPECT_TRUE(close("c", product(), expected, 0.0, 3e-6)) << form.size.k; });
+        }
+    }
+}
+
 // The gradients of a weight and of its bias.
 TEST_P(MatmulOf, SumsTheColumnsOfABesideTheProduct) {
     const auto expect = [&](DType dtype, DType of_a, Rounding rounding, double tolerance) {

@@ -2,6 +2,7 @@
 
 import pathlib
 import subprocess
+import tarfile
 import tempfile
 import unittest
 
@@ -34,7 +35,7 @@ class GpuCheckTest(unittest.TestCase):
         self.assertEqual(self.check("--only", "tests").returncode, 0)
         self.assertEqual(self.check("--only", "speed,memcheck", "--commit", "not said again").returncode, 0)
         text = self.report.read_text()
-        self.assertEqual([line for line in text.splitlines() if line.startswith("#")], ["# GPU check", "## tests", "## speed", "## memcheck"])
+        self.assertEqual([line for line in text.splitlines() if line.startswith("#")], ["# GPU check", "## tests", "## memcheck", "## speed"])
         self.assertIn("Commit abc1234, device simt", text)
         self.assertRegex(text, r"\| train tests \| passed \| \d+ s \| \[  PASSED  \] 3 tests. \|")
         self.assertIn("left out: simt has no speed", text)
@@ -42,6 +43,32 @@ class GpuCheckTest(unittest.TestCase):
     def test_a_commit_can_be_given(self):
         self.check("--only", "speed", "--commit", "fedcba9")
         self.assertIn("Commit fedcba9,", self.report.read_text())
+
+    def test_a_packed_build_is_unpacked_and_brings_its_libraries(self):
+        (self.build / "commit").write_text("abc1234\n")
+        (self.build / "lib").mkdir()
+        self.program("tests/kernels_tests", 'echo "[  PASSED  ] with $(basename "${LD_LIBRARY_PATH%%:*}"), $(test -x "$LOCUS_PROGRAM" && echo program)"')
+        with tarfile.open(self.build.parent / "pack.tar.xz", "w:xz") as archive:
+            archive.add(self.build, ".")
+        self.build = self.build.parent / "pack.tar.xz"
+        self.assertEqual(self.check("--only", "tests").returncode, 0)
+        self.assertIn("Commit abc1234,", self.report.read_text())
+        self.assertIn("[  PASSED  ] with lib, program", self.report.read_text())
+
+    def test_what_does_not_fit_into_the_minutes_is_stopped_or_not_begun(self):
+        self.program("tests/kernels_tests", "exec sleep 100")
+        command = ["--only", "tests", "--minutes", "1"]
+        script = (ROOT / "scripts" / "gpu_check.sh").read_text().replace("60 * minutes", "12 * minutes").replace("within 240", "within 3")
+        folder = self.report.parent / "scripts"
+        folder.mkdir()
+        (folder / "gpu_check.sh").write_text(script)
+        (folder / "common.sh").write_text((ROOT / "scripts" / "common.sh").read_text())
+        done = subprocess.run(["bash", folder / "gpu_check.sh", "--device", "simt", "--build", self.build, "--output", self.report, *command],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        text = self.report.read_text()
+        self.assertIn("| kernels tests | **not finished** |", text)
+        self.assertIn("| train tests | **not begun**: no time left |", text)
 
     def test_what_failed_is_shown_and_the_others_still_run(self):
         self.program("tests/kernels_tests", "echo the reason >&2; exit 3")
@@ -54,14 +81,14 @@ class GpuCheckTest(unittest.TestCase):
 
     def test_mistakes_are_named(self):
         for arguments, part in ((("--only", "tests,sped"), "--only sped: the parts are tests losses"), (("--steps",), "--steps needs a value"),
-                                (("--device", "tpu"), "--device is cuda or simt"), (("--what", "1"), "unknown argument '--what'")):
+                                (("--minutes", "ten"), "--minutes needs a whole number"), (("--device", "tpu"), "--device is cuda or simt"), (("--what", "1"), "unknown argument '--what'")):
             done = self.check(*arguments)
             self.assertEqual(done.returncode, 1)
             self.assertIn(part, done.stderr)
 
     def test_help_names_every_part(self):
         text = self.check("--help").stdout
-        for part in ("tests", "losses", "speed", "deberta", "kernels", "memory", "memcheck, racecheck, initcheck, synccheck", "--steps N"):
+        for part in ("tests", "losses", "memcheck", "speed", "kernels", "racecheck", "deberta", "memory", "synccheck", "small", "initcheck", "--steps N", "half an hour"):
             self.assertIn(part, text)
         self.assertNotIn("device=cuda build", text)
 

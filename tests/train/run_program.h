@@ -37,6 +37,12 @@ inline void redirect(const std::string& path, int flags, int to) {
 }
 
 /// In the child: never returns.
+/// A build that was carried elsewhere (scripts/gpu_check.sh) says where it is.
+inline std::string program() {
+    const char* const carried = std::getenv("LOCUS_PROGRAM");
+    return carried == nullptr ? LOCUS_PROGRAM : carried;
+}
+
 [[noreturn]] inline void become(const std::vector<std::string>& arguments, const RunOptions& options,
                                 const std::string& in, const std::string& out, const std::string& err) {
     redirect(in, O_RDONLY, 0);
@@ -57,7 +63,7 @@ inline void redirect(const std::string& path, int flags, int to) {
 class RunningProgram {
 public:
     RunningProgram(std::vector<std::string> arguments, const RunOptions& options) : output_file_(options.output_file) {
-        arguments.insert(arguments.begin(), LOCUS_PROGRAM);
+        arguments.insert(arguments.begin(), run_program_detail::program());
         write_text(files_ / "in", options.input);
         const std::string out = output_file_.empty() ? (files_ / "out").string() : output_file_;
         // There from the start: a signal may come before the program has opened them.
