@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "kernels/attention_fused.h"
@@ -96,6 +97,18 @@ TEST(AttentionSomeRows, MayBeNone) {
     EXPECT_EQ(elements(problem.backward.dk), zeros);
     EXPECT_EQ(elements(problem.backward.dvalue), zeros);
     EXPECT_EQ(elements(problem.backward.dterms.key_table), of_table);
+}
+
+// The score of an empty slot is that of a query of zeros, whose exponential may be more than float32 holds.
+TEST(AttentionSomeRows, DoNotLetEmptySlotsOverflow) {
+    AttentionProblem<float> problem(some_rows(Positions::subset), Device::simt);
+    problem.forward.bfloat16 = problem.backward.bfloat16 = true;
+    const Tensor& bias = problem.forward.terms.biases[0];
+    for (std::int64_t n = 0; n < bias.count(); ++n) bias.as<float>()[n] += 200;
+    attention_forward(problem.forward);
+    attention_backward(problem.backward);
+    for (const std::vector<double>& all : results(problem))
+        for (const double x : all) ASSERT_TRUE(std::isfinite(x));
 }
 
 // With channels, which the plain kernels alone have.
