@@ -12,6 +12,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/attention_fused.h"
+#include "kernels/attention_some_rows.h"
 #include "kernels/gpu_attention_pair.h"
 
 namespace locus::LOCUS_TARGET {
@@ -176,14 +177,15 @@ __device__ void clear(const Shares& shares) {
 }
 
 template <class T>
-__global__ void attention_query_gradients_kernel(Backward<T> b, std::int64_t q_rows) {
+__global__ void attention_query_gradients_kernel(Backward<T> b) {
     __shared__ GradientTile tile;
     if (all_done(b.regular, b.pairs.sequences)) return;
     const TermShares& s = b.shares;
     for (const Shares& one : {s.key_table, s.query_table, s.value_table, s.content_bias, s.position_bias}) clear(one);
     for (const Shares& one : s.biases) clear(one);
     __syncthreads();
-    const std::int64_t group = blockIdx.x / b.pairs.heads, head = blockIdx.x % b.pairs.heads;
+    const std::int64_t group = blockIdx.x / b.pairs.heads, head = blockIdx.x % b.pairs.heads,
+                       q_rows = b.pairs.q_offsets[b.pairs.sequences];  // slots may be more (attention_some_rows.h)
     for (std::int64_t query = q_rows * group / b.groups; query < q_rows * (group + 1) / b.groups; ++query)
         if (b.regular == nullptr || b.regular[b.pairs.sequence_of(b.pairs.q_offsets, query)] == 0)
             query_gradients(b, query, head, tile);
@@ -305,8 +307,7 @@ void backward(const AttentionBackward& args, bool of_rows) {
     if (!of_rows) b.dq = {}, mark_regular_sequences(args, b.regular);
     const std::int64_t heads = b.pairs.heads;
     const auto row_bytes = static_cast<std::size_t>(b.pairs.head_dim) * sizeof(float);
-    launch(one_block_each(op, b.groups * heads, tile_pairs, row_bytes), attention_query_gradients_kernel<T>, b,
-           args.q.shape[0]);
+    launch(one_block_each(op, b.groups * heads, tile_pairs, row_bytes), attention_query_gradients_kernel<T>, b);
     if (of_rows)
         launch(one_block_each(op, args.k.shape[0] * heads, tile_pairs, 2 * row_bytes),
                attention_key_gradients_kernel<T>, b);
@@ -317,6 +318,10 @@ void backward(const AttentionBackward& args, bool of_rows) {
     });
 }
 
+void backward_in_storage(const AttentionBackward& args, bool of_rows) {
+    for_storage("attention_backward", args.q.dtype, [&](auto zero) { backward<decltype(zero)>(args, of_rows); });
+}
+
 bool asks_for_terms(const AttentionBackward& args) {
     bool asks = false;
     TermShares none;
@@ -324,13 +329,17 @@ bool asks_for_terms(const AttentionBackward& args) {
     return asks;
 }
 
+void backward_on_tensor_cores(const AttentionBackward& args) {
+    attention_fused_backward(args);
+    if (asks_for_terms(args) && uses_positions(args.terms)) backward_in_storage(args, false);
+}
+
 }  // namespace
 
 void attention_backward(const AttentionBackward& args) {
-    const bool fused = is_fusable(args) && begins_at_fours(args.dout);
-    if (fused) attention_fused_backward(args);
-    if (fused && (!asks_for_terms(args) || !uses_positions(args.terms))) return;
-    for_storage("attention_backward", args.q.dtype, [&](auto zero) { backward<decltype(zero)>(args, !fused); });
+    if (!is_fusable(args) || !begins_at_fours(args.dout)) return backward_in_storage(args, true);
+    if (queries_are_some_rows(args)) return with_queries_in_slots(args, backward_on_tensor_cores);
+    backward_on_tensor_cores(args);
 }
 
 }  // namespace locus::LOCUS_TARGET

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 
+#include "kernels/attention_some_rows.h"
 #include "kernels/gpu_attention_tile.h"
 
 namespace locus::LOCUS_TARGET {
@@ -134,6 +135,7 @@ void forward(const AttentionForward& args) {
 }  // namespace
 
 void attention_fused_forward(const AttentionForward& args) {
+    if (queries_are_some_rows(args)) return with_queries_in_slots(args, attention_fused_forward);
     for_storage("attention_forward", args.q.dtype, [&](auto zero) {
         using T = decltype(zero);
         switch (args.q.shape[2]) {

@@ -29,6 +29,11 @@ bool is_fusable(const Args& args) {
            !terms.channels[1] && !terms.channels[2] && aligned;
 }
 
+/// How many rows of x a sequence has at most.
+inline std::int64_t longest_of(const AttentionRows& rows, const Tensor& x) {
+    return rows.longest > 0 ? rows.longest : x.shape[0];
+}
+
 void attention_fused_forward(const AttentionForward& args);
 /// dq, dk and dvalue; and the gradients of the terms, as far as regular sequences go.
 void attention_fused_backward(const AttentionBackward& args);

@@ -20,7 +20,8 @@
 //   flop     scores and dP once more, 4 S^2 head_dim per head and 2.5 for each table among the terms; for each gradient another 2.5
 //   bytes    q, k, value, dout once for each tile, from the cache; bands written and read once
 //   memory   scratch: groups * heads * 4 longest * head_dim numbers for a table, groups being 64 tiles' worth of the longest sequence, one from 4,096 on
-//   limits   sequences whose queries and keys begin at one position and run on; the others are attention_backward.cu's
+//   limits   sequences whose queries and keys begin at one position and run on, or are made to (attention_some_rows.h); the others are
+//            attention_backward.cu's
 
 #include <algorithm>
 #include <span>
@@ -374,11 +375,6 @@ bool wants_sums_of_pairs(const AttentionBackward& args) {
     return wanted;
 }
 
-/// Of the sequences with these rows.
-std::int64_t longest(const AttentionRows& rows, const Tensor& x) {
-    return rows.longest > 0 ? rows.longest : x.shape[0];
-}
-
 /// The bands of a term, given its place in scratch memory.
 Bands bands_of(const AttentionBackward& args, const FusedTerms& plan, float* data, std::int64_t columns) {
     return {data, plan.groups, args.q.shape[1], columns, {plan.tiles}};
@@ -473,7 +469,7 @@ FusedTerms plan_fused_terms(const AttentionBackward& args) {
     for (const WantedTable& table : tables) most_rows = std::max(most_rows, TermGradient(table.gradient, false).rows);
     for (const Tensor& bias : args.dterms.biases) most_rows = std::max(most_rows, bias ? bias.shape[1] : 0);
     plan.tiles = std::max<std::int64_t>(
-        1, blocks_for(std::max(longest(args.q_rows, args.q), longest(args.k_rows, args.k)), tile_rows));
+        1, blocks_for(std::max(longest_of(args.q_rows, args.q), longest_of(args.k_rows, args.k)), tile_rows));
     plan.groups = std::max<std::int64_t>(1, std::min(sequences, tiles_of_a_block / plan.tiles));
     const auto tables_at_once = std::min<std::int64_t>(std::ssize(tables), bands_at_once(static_cast<int>(head_dim)));
     const std::int64_t distances = heads * Diagonals{plan.tiles}.distances();

@@ -20,6 +20,12 @@ void everything(AttentionSetup& s) {
     s.biases = 2;
 }
 
+/// Lengths around those of tiles, and a sequence that none of the queries is in.
+void some_rows(AttentionSetup& s) {
+    s.positions = Positions::subset, s.k_lengths = {1, 63, 64, 65, 70, 0, 200, 1}, s.without_queries = 4;
+    s.heads = 1, s.reach = 90, s.knows_longest = true;
+}
+
 std::vector<AttentionSetup> setups() {
     std::vector<AttentionSetup> all;
     const auto add = [&](const char* name, auto change) {
@@ -70,6 +76,23 @@ std::vector<AttentionSetup> setups() {
     add("GroupsOfSequencesOfSomeTiles", [](AttentionSetup& s) {
         deberta(s), s.biases = 1, s.knows_longest = true, s.heads = 1;
         s.k_lengths = {520, 70, 65, 1, 64, 129, 3, 130, 66};
+    });
+    add("SomeRows", [](AttentionSetup& s) { everything(s), some_rows(s); });
+    add("SomeRowsOfHeadDim64", [](AttentionSetup& s) { everything(s), some_rows(s), s.head_dim = 64, s.scale = 0.1; });
+    add("SomeRowsOfHeadDim128",
+        [](AttentionSetup& s) { everything(s), some_rows(s), s.head_dim = 128, s.scale = 0.06; });
+    add("SomeRowsInBuckets", [](AttentionSetup& s) { deberta(s), some_rows(s), s.buckets = 12, s.heads = 2; });
+    // Without dropout: what the rounding of P leaves of the dS of a lone key, which is 0, would be as large as the small gradients of k here.
+    add("SomeRowsAndBiasesOnly", [](AttentionSetup& s) { some_rows(s), s.biases = 2, s.dropout = 0.0F; });
+    add("SomeRowsWithSequenceScale", [](AttentionSetup& s) { everything(s), some_rows(s), s.sequence_scale = true; });
+    add("SomeRowsInAWindow", [](AttentionSetup& s) { everything(s), some_rows(s), s.window = 30; });
+    add("SomeRowsInAWindowAlone", [](AttentionSetup& s) { some_rows(s), s.window = 30; });
+    add("SomeRowsAccumulate", [](AttentionSetup& s) { everything(s), some_rows(s), s.accumulate = true; });
+    add("SomeRowsOfOneProduct",
+        [](AttentionSetup& s) { everything(s), some_rows(s), s.fused_product = true, s.heads = 2; });
+    add("SomeRowsMixed", [](AttentionSetup& s) { everything(s), some_rows(s), s.positions = Positions::mixed_subset; });
+    add("SomeRowsOfUnknownLength", [](AttentionSetup& s) {
+        everything(s), s.positions = Positions::subset, s.k_lengths = {70, 33}, s.dropout = 0.0F;
     });
     add("Buckets", [](AttentionSetup& s) { deberta(s), s.buckets = 12, s.reach = 90, s.k_lengths = {17, 0, 150}; });
     add("Length1024InBuckets", [](AttentionSetup& s) {

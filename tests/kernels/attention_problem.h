@@ -20,11 +20,12 @@
 namespace locus::test {
 
 enum class Positions {
-    run_on,       // queries and keys at 0, 1, 2, ...
-    subset,       // queries are some of the rows, keys run on
-    scattered,    // rising with random gaps
-    far_queries,  // both run on, queries far behind the keys
-    mixed,        // every other sequence is scattered, the others run on
+    run_on,        // queries and keys at 0, 1, 2, ...
+    subset,        // queries are some of the rows, keys run on
+    scattered,     // rising with random gaps
+    far_queries,   // both run on, queries far behind the keys
+    mixed,         // every other sequence is scattered, the others run on
+    mixed_subset,  // both
 };
 
 struct AttentionSetup {
@@ -46,6 +47,7 @@ struct AttentionSetup {
     double scale = 0.6;
     bool sequence_scale = false;  // a factor of each sequence's own
     bool knows_longest = false;   // AttentionRows::longest is given
+    int without_queries = -1;     // a sequence that has none
 };
 
 /// Every kind of term, few rows.
@@ -133,16 +135,19 @@ private:
 
     void make_rows() {
         std::vector<int> q_offsets = {0}, k_offsets = {0}, q_positions, k_positions, sequence, row;
+        const Positions kind = setup_.positions;
+        const bool mixed = kind == Positions::mixed || kind == Positions::mixed_subset,
+                   subset = kind == Positions::subset || kind == Positions::mixed_subset;
         for (std::size_t s = 0; s < setup_.k_lengths.size(); ++s) {
             const int length = setup_.k_lengths[s];
-            const bool scattered =
-                setup_.positions == Positions::scattered || (setup_.positions == Positions::mixed && s % 2 == 1);
+            const bool scattered = kind == Positions::scattered || (mixed && s % 2 == 1);
             for (int j = 0, p = 0; j < length; ++j) {
                 if (scattered) p += static_cast<int>(below(next(), 7));
-                const bool queried = setup_.positions != Positions::subset || below(next(), 4) == 0;
+                const bool queried =
+                    static_cast<int>(s) != setup_.without_queries && (!subset || below(next(), 4) == 0);
                 k_positions.push_back(scattered ? p : j);
                 if (!queried) continue;
-                q_positions.push_back(k_positions.back() + (setup_.positions == Positions::far_queries ? 1000 : 0));
+                q_positions.push_back(k_positions.back() + (kind == Positions::far_queries ? 1000 : 0));
                 sequence.push_back(static_cast<int>(s) + 3);
                 row.push_back(j);
             }

@@ -185,6 +185,14 @@ TEST(ModelOnAGpu, TrainsOnTensorCoresAsWithFloat32) {
     }
 }
 
+TEST(ModelOnAGpu, TrainsTheEnhancedDecoderOnTensorCoresAsWithFloat32) {
+    for (const char* const architecture : {"deberta", "deberta-v2"})
+        expect_bfloat16_is_close_on_each_gpu(deberta_with_everything(architecture), 64);
+    ModelSettings biases = small_settings("t5_bias");
+    biases.mask_decoder = "enhanced";
+    expect_bfloat16_is_close_on_each_gpu(biases, 64);
+}
+
 // The one place where an encoding adds to what is bfloat16 already.
 TEST(ModelOnAGpu, AddsPositionsAtTheOutputToBfloat16) {
     for (const char* const beyond : {"error", "random", "interp"}) {
