@@ -22,7 +22,12 @@ namespace locus::LOCUS_TARGET {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-constexpr unsigned threads_per_row = 768, rows_at_once = 2;  // on one multiprocessor
+constexpr unsigned threads_per_row = 768;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800  // has room for 1024 threads
+constexpr unsigned rows_at_once = 1;
+#else
+constexpr unsigned rows_at_once = 2;  // on one multiprocessor
+#endif
 
 // The gradient may take the place of the logits: a thread has read a logit before it writes there.
 template <class T, class G>
@@ -163,9 +168,11 @@ __global__ void __launch_bounds__(threads_per_row, rows_at_once) cross_entropy_k
     }
 }
 
-// How many numbers of a row wait: cards before compute capability 9.0 have less shared memory, and other sizes of it.
+// How many numbers of a row wait. Compute capabilities 9 and 10 have 228 KB of shared memory for each multiprocessor; elsewhere no more is asked for than
+// every card gives.
 int waiting_columns(int columns) {
-    static const int room = (device_functions.compute_capability() >= 90 ? 112 : 48) * 1024;
+    static const int generation = device_functions.compute_capability() / 10;
+    const int room = (generation == 9 || generation == 10 ? 112 : 40) * 1024;
     const int most = room / static_cast<int>(sizeof(float));
     return (columns < most ? columns : most) / most_several * most_several;
 }
