@@ -1,6 +1,8 @@
-// Columns from one matrix to another on a GPU: a thread for each eight elements. x and y may be stored differently.
+// Columns from one matrix to another on a GPU: a thread for each eight elements. x and y may be stored differently. Shapes: copy_columns.h.
 //
-// bytes    one read (two when adding) and one write per element, so 8 bytes (12) in float32, 4 (6) in bfloat16; no arithmetic: memory bound
+// bytes    one read (two when adding) and one write per element: 8 (12) in float32, 4 (6) in bfloat16
+// flop     none, or 1
+// bound    memory
 
 #include "kernels/copy_columns.h"
 

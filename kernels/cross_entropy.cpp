@@ -83,6 +83,7 @@ RowLoss<T> loss_of_row(Logits<T, biased> logits, std::int64_t columns, std::int6
 template <class T, bool biased, bool gradient>
 void cross_entropy_rows(const CrossEntropy& args, std::int64_t rows, std::int64_t columns) {
     T* const logits = args.logits.as<T>();
+    const std::int64_t stride = args.logits.strides[0];
     const T* const bias = biased ? args.bias.as<T>() : nullptr;
     const auto* const targets = args.targets.as<std::int32_t>();
     auto* const loss = args.loss.as<double>();
@@ -93,7 +94,7 @@ void cross_entropy_rows(const CrossEntropy& args, std::int64_t rows, std::int64_
         rows, dbias == nullptr ? 0 : columns,
         [=](std::int64_t begin, std::int64_t end, T* partial) {
             for (std::int64_t r = begin; r < end; ++r) {
-                T* const x = logits + r * columns;
+                T* const x = logits + r * stride;
                 const RowLoss<T> row = loss_of_row<gradient>(Logits<T, biased>{x, bias}, columns, targets[r]);
                 loss[r] = row.loss;
                 correct[r] = row.correct ? 1 : 0;
@@ -121,7 +122,7 @@ void cross_entropy_of(const CrossEntropy& args, std::int64_t rows, std::int64_t 
 [[maybe_unused]] void check(const CrossEntropy& args) {
     const Op op = {"cross_entropy", args.logits.device};
     const Shape shape = matrix_shape(op, "logits", args.logits);
-    check_contiguous(op, "logits", args.logits, shape);
+    check_rows(op, "logits", args.logits, shape);
     if (args.bias) check_contiguous(op, "bias", args.bias, {shape[1]});
     check_contiguous(op, "targets", args.targets, {shape[0]});
     check_contiguous(op, "loss", args.loss, {shape[0]});

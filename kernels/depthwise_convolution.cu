@@ -3,6 +3,8 @@
 //
 // bytes    2 numbers per element forward and 2 for dx: what the taps read beside that comes from the cache. dweight reads dy and x from there width times
 // flop     2 width per element forward, twice that backward
+// bound    by instructions: each product has a load of its own, one number wide, so some 5 width of them for 4 or 8 bytes. The taps' gradients by latency,
+//          as one thread walks along a whole sequence
 
 #include "kernels/depthwise_convolution.h"
 

@@ -1,7 +1,8 @@
-// Dropout on a GPU: a thread for each eight elements, whose mask is one Philox call. Definition: dropout.h, mask: gpu_dropout.h.
+// Dropout on a GPU: a thread for each eight elements, whose mask is one Philox call. Definition, shapes: dropout.h, mask: gpu_dropout.h.
 //
-// bytes    one read and one write per element, 8 bytes in float32, 4 in bfloat16; the Philox call is some hundred integer instructions, a dozen for each
-//          element: memory bound in float32, in bfloat16 both take about as long
+// bytes    one read and one write per element: 8 in float32, 4 in bfloat16
+// flop     1, and some 15 integer operations: a Philox call is 80 of them, and eight comparisons
+// bound    memory; in bfloat16 4 operations per byte, a third of what a GPU has time for
 
 #include "kernels/dropout.h"
 

@@ -1,14 +1,16 @@
 // Rows of a table on a GPU. Forward: a thread for each eight elements. Backward: the row numbers are sorted by id, so that the rows of each entry lie
-// together, in row order; then the sorted rows are cut into chunks of 32, whatever their ids, and a thread for each column walks over each chunk:
+// together, in row order; then the sorted rows are cut into chunks of 32, whatever their ids, and a thread for each eight columns walks over each chunk:
 //
 //     sorted ids     3 3 3 5 | 5 5 5 5 | 5 7 8 8        (chunks of 4)
 //     begun here     3     5               7 8          added to dtable at once: a run of equal ids begins in one chunk only
 //     carried                  5         5              a sum per chunk for the run that an earlier chunk began; added to dtable afterwards, in order
 //
-// An entry that has half of the rows (a token type) keeps as many threads at work as thousands that have a few.
+// An entry that has half of the rows (a token type) keeps as many threads at work as thousands that have a few. Formula, shapes: embedding.h.
 //
-// bytes    forward reads the table's rows and writes y; backward reads dy once, and reads and writes the rows of dtable that occur; carried sums are
-//          1/32 of dy, keys and row numbers 8 bytes per row and pass of the sort. 2 flop per element: memory bound
+// bytes    forward reads the table's rows and writes y; backward reads dy once, and reads and writes the rows of dtable that occur: 8 per element in
+//          float32, at most 12. Carried sums are 1/32 of dy, keys and row numbers 8 bytes per row and pass of the sort
+// flop     2 per element
+// bound    memory, 0.2 flop per byte; backward of few rows by latency, as the sort is three launches for each eight bits of the largest id
 
 #include "kernels/embedding.h"
 
@@ -76,7 +78,7 @@ __global__ void key_kernel(const std::int32_t* ids, std::int64_t rows, std::int6
     to.rows[row] = static_cast<std::int32_t>(row);
 }
 
-constexpr std::int64_t rows_per_chunk = 32;
+constexpr int rows_per_chunk = 32, rows_at_once = 4, chunks_at_once = 16;
 
 template <class T>
 struct Backward {
@@ -92,42 +94,94 @@ struct Backward {
     }
 };
 
-// A block for each chunk and some columns.
+// A chunk as its block sees it, in shared memory. Behind the last row there is one more key, which none is equal to.
+struct Chunk {
+    std::int32_t keys[rows_per_chunk + 1], rows[rows_per_chunk];
+    float weights[rows_per_chunk];
+};
+
+// All threads of the block call it. Returns how many rows of the chunk go anywhere.
 template <class T>
+__device__ int read_chunk(const Backward<T>& b, std::int64_t begin, Chunk& chunk) {
+    for (int k = static_cast<int>(threadIdx.x); k <= rows_per_chunk; k += static_cast<int>(blockDim.x)) {
+        const bool exists = k < rows_per_chunk && begin + k < b.rows;
+        chunk.keys[k] = exists ? b.sorted.keys[begin + k] : -1;
+        if (!exists) continue;
+        chunk.rows[k] = b.sorted.rows[begin + k];
+        chunk.weights[k] = weight_of(b.weights, chunk.rows[k]);
+    }
+    __syncthreads();
+    int count = 0;
+    while (count < rows_per_chunk && chunk.keys[count] >= 0 && chunk.keys[count] < b.entries) ++count;
+    return count;
+}
+
+// A block for each chunk and some columns. The sums go by row, but the loads of some rows are under way before the first is added.
+template <int N, class T>
 __global__ void sum_chunks_kernel(Backward<T> b) {
-    const std::int64_t chunk = blockIdx.x, c = static_cast<std::int64_t>(blockIdx.y) * blockDim.x + threadIdx.x;
+    __shared__ Chunk chunk;
+    const std::int64_t begin = blockIdx.x * std::int64_t{rows_per_chunk};
+    const std::int64_t c = N * (static_cast<std::int64_t>(blockIdx.y) * blockDim.x + threadIdx.x);
+    const int count = read_chunk(b, begin, chunk);
     if (c >= b.columns) return;
-    std::int64_t i = chunk * rows_per_chunk;
-    const std::int64_t end = i + rows_per_chunk < b.rows ? i + rows_per_chunk : b.rows;
-    while (i < end && b.sorted.keys[i] < b.entries) {
-        const std::int64_t entry = b.sorted.keys[i];
-        const bool begun_earlier = b.goes_on_at(i);
-        float sum = 0;
-        do {
-            const std::int64_t row = b.sorted.rows[i];
-            sum += weight_of(b.weights, row) * load(b.dy + row * b.columns + c);
-            ++i;
-        } while (i < end && b.sorted.keys[i] == entry);
-        if (begun_earlier) {
-            b.carried[chunk * b.columns + c] = sum;
-        } else {
-            b.dtable[entry * b.columns + c] += sum;
+    const std::int32_t carried_key = b.goes_on_at(begin) ? chunk.keys[0] : -1;
+    // Where the sum of the run that ends with row i belongs; nullptr where none ends.
+    const auto target = [&](int i) -> float* {
+        if (i >= count || chunk.keys[i] == chunk.keys[i + 1]) return nullptr;
+        return chunk.keys[i] == carried_key ? b.carried + blockIdx.x * b.columns + c
+                                            : b.dtable + chunk.keys[i] * b.columns + c;
+    };
+    Several<N> sum = {};
+    for (int first = 0; first < count; first += rows_at_once) {
+        Several<N> dy[rows_at_once] = {}, before[rows_at_once] = {};
+        for (int k = 0; k < rows_at_once; ++k) {
+            const int i = first + k;
+            if (i < count) dy[k] = load_several<N>(b.dy + chunk.rows[i] * b.columns + c);
+            if (target(i) != nullptr && chunk.keys[i] != carried_key) before[k] = load_several<N>(target(i));
+        }
+        for (int k = 0; k < rows_at_once; ++k) {
+            const int i = first + k;
+            if (i < count)
+                for (int n = 0; n < N; ++n) sum.of[n] += chunk.weights[i] * dy[k].of[n];
+            if (target(i) == nullptr) continue;
+            for (int n = 0; n < N; ++n) before[k].of[n] += sum.of[n];
+            store_several(target(i), before[k]);
+            sum = {};
         }
     }
 }
 
-// The same blocks: each looks whether the last run that its chunk began goes on in later ones.
+// The chunk behind the last one of those from `chunk` on that begin with a row of the entry.
+template <class T>
+__device__ std::int64_t last_chunk_with(const Backward<T>& b, std::int64_t chunk, std::int32_t entry) {
+    std::int64_t low = chunk, high = (b.rows + rows_per_chunk - 1) / rows_per_chunk;  // the keys are sorted
+    while (low < high) {
+        const std::int64_t middle = (low + high) / 2;
+        if (b.sorted.keys[middle * rows_per_chunk] == entry)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// The same blocks, a thread for each column: each looks whether the last run that its chunk began goes on in later ones.
 template <class T>
 __global__ void add_carried_kernel(Backward<T> b) {
     const std::int64_t chunk = blockIdx.x, c = static_cast<std::int64_t>(blockIdx.y) * blockDim.x + threadIdx.x;
     const std::int64_t begin = chunk * rows_per_chunk, end = begin + rows_per_chunk;
     if (c >= b.columns || !b.goes_on_at(end)) return;
-    const std::int64_t entry = b.sorted.keys[end];
+    const std::int32_t entry = b.sorted.keys[end];
     const bool begun_earlier = begin > 0 && b.sorted.keys[begin - 1] == entry;
     if (begun_earlier || entry == b.entries) return;
+    const std::int64_t last = last_chunk_with(b, chunk + 1, entry);
     float sum = 0;
-    for (std::int64_t i = end; i < b.rows && b.sorted.keys[i] == entry; i += rows_per_chunk)
-        sum += b.carried[i / rows_per_chunk * b.columns + c];
+    for (std::int64_t first = chunk + 1; first < last; first += chunks_at_once) {
+        float carried[chunks_at_once];
+        for (int k = 0; k < chunks_at_once; ++k)
+            carried[k] = first + k < last ? b.carried[(first + k) * b.columns + c] : 0.0F;
+        for (const float one : carried) sum += one;
+    }
     b.dtable[entry * b.columns + c] += sum;
 }
 
@@ -151,10 +205,15 @@ void backward(const EmbeddingBackward& args) {
                            .entries = entries,
                            .carried = reinterpret_cast<float*>(memory + 4 * rows + counts),
                            .dtable = args.dtable.as<float>()};
+    for_width({args.dy, args.dtable}, [&](auto width) {
+        const unsigned threads = threads_for_row<width>(columns);
+        const Launch blocks = {
+            "embedding", {static_cast<unsigned>(chunks), blocks_for(columns, width * threads), 1}, {threads, 1, 1}};
+        launch(blocks, sum_chunks_kernel<width, T>, b);
+    });
     const Launch blocks = {"embedding",
                            {static_cast<unsigned>(chunks), blocks_for(columns, threads_per_block), 1},
                            {threads_per_block, 1, 1}};
-    launch(blocks, sum_chunks_kernel<T>, b);
     launch(blocks, add_carried_kernel<T>, b);
     args.arena->give_back(memory);
 }

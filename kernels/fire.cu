@@ -1,7 +1,9 @@
 // FIRE's distances on a GPU: a thread for each distance, and one block of threads for the two sums over all of them. In float64, as on the processor.
 // Formula, shapes: fire.h.
 //
-// bytes    8 per distance, of which there are a few thousand: the time is that of a launch
+// bytes    4 per distance, of which there are a few thousand
+// flop     some 50 in float64, a logarithm among them
+// bound    latency: the time is that of a launch
 
 #include "kernels/fire.h"
 

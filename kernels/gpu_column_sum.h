@@ -34,7 +34,7 @@ constexpr std::int64_t rows_per_group = 32;
 // partials: [groups, N, columns]
 template <int N, int W, class Term>
 __global__ void group_sums_kernel(Term term, std::int64_t rows, std::int64_t columns, float* partials) {
-    const std::int64_t c = W * index_in_grid(), group = blockIdx.y;
+    const std::int64_t group = blockIdx.x, c = W * (static_cast<std::int64_t>(blockIdx.y) * blockDim.x + threadIdx.x);
     if (c >= columns) return;
     const std::int64_t begin = group * rows_per_group,
                        end = begin + rows_per_group < rows ? begin + rows_per_group : rows;
@@ -68,21 +68,22 @@ __global__ void add_group_sums_kernel(const float* partials, std::int64_t groups
 template <int N, int W, class Term>
 void sum_groups(const char* op, const Term& term, std::int64_t rows, std::int64_t columns, float* partials) {
     const unsigned threads = threads_for_row<W>(columns), groups = blocks_for(rows, rows_per_group);
-    launch({op, {blocks_for(columns, W * threads), groups, 1}, {threads, 1, 1}}, group_sums_kernel<N, W, Term>, term,
+    launch({op, {groups, blocks_for(columns, W * threads), 1}, {threads, 1, 1}}, group_sums_kernel<N, W, Term>, term,
            rows, columns, partials);
 }
 
-/// Adds the column sums of `term`, a functor of (row, column) that returns Summands<N, W> for W columns from `column` on, to `sums`.
-template <int N, int W = 1, class Term>
-void add_column_sums(const char* op, const Term& term, std::int64_t rows, std::int64_t columns, SumTargets<N> sums) {
-    if (rows == 0 || columns == 0) return;
+/// Room for the sums of groups of rows, [groups, N, columns], and for what add_groups() makes of them. Not initialised.
+template <int N>
+float* room_for_groups(std::int64_t groups, std::int64_t columns) {
+    const std::int64_t sums = groups + blocks_for(groups, rows_per_group);
+    return static_cast<float*>(scratch(static_cast<std::size_t>(sums * N * columns) * sizeof(float)));
+}
+
+/// Adds the groups' sums up and to `sums`. partials: as room_for_groups() gave it. W divides the columns.
+template <int N, int W>
+void add_groups(const char* op, float* partials, std::int64_t groups, std::int64_t columns, SumTargets<N> sums) {
     const std::int64_t width = N * columns;
-    std::int64_t groups = blocks_for(rows, rows_per_group);
-    const std::int64_t groups_of_groups = blocks_for(groups, rows_per_group);
-    auto* partials =
-        static_cast<float*>(scratch(static_cast<std::size_t>((groups + groups_of_groups) * width) * sizeof(float)));
     auto* spare = partials + groups * width;
-    sum_groups<N, W>(op, term, rows, columns, partials);
     while (groups > rows_per_group) {
         sum_groups<1, W>(op, Element<float, W>{partials, width}, groups, width, spare);
         groups = blocks_for(groups, rows_per_group);
@@ -90,6 +91,16 @@ void add_column_sums(const char* op, const Term& term, std::int64_t rows, std::i
     }
     launch(one_thread_each(op, columns), add_group_sums_kernel<N>, static_cast<const float*>(partials), groups, columns,
            sums);
+}
+
+/// Adds the column sums of `term`, a functor of (row, column) that returns Summands<N, W> for W columns from `column` on, to `sums`.
+template <int N, int W = 1, class Term>
+void add_column_sums(const char* op, const Term& term, std::int64_t rows, std::int64_t columns, SumTargets<N> sums) {
+    if (rows == 0 || columns == 0) return;
+    const std::int64_t groups = blocks_for(rows, rows_per_group);
+    float* const partials = room_for_groups<N>(groups, columns);
+    sum_groups<N, W>(op, term, rows, columns, partials);
+    add_groups<N, W>(op, partials, groups, columns, sums);
 }
 
 }  // namespace locus::LOCUS_TARGET

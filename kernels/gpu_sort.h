@@ -20,7 +20,7 @@ struct KeyedRows {
     std::int32_t *keys, *rows;
 };
 
-constexpr int digit_bits = 8, digit_values = 1 << digit_bits;
+constexpr int digit_bits = 8, digit_values = 1 << digit_bits, tiles_at_once = 16;
 
 /// What sort_by_key() needs as `counts`.
 inline std::int64_t counts_to_sort(std::int64_t count) {
@@ -58,10 +58,14 @@ static __global__ void start_kernel(std::int32_t* counts, std::int64_t tiles) {
     __syncthreads();
     std::int32_t start = 0;
     for (int smaller = 0; smaller < digit; ++smaller) start += totals[smaller];
-    for (std::int64_t tile = 0; tile < tiles; ++tile) {
-        const std::int32_t rows = counts[tile * digit_values + digit];
-        counts[tile * digit_values + digit] = start;
-        start += rows;
+    for (std::int64_t first = 0; first < tiles; first += tiles_at_once) {
+        std::int32_t rows[tiles_at_once];  // all asked for before the first is needed
+        for (int n = 0; n < tiles_at_once; ++n)
+            rows[n] = first + n < tiles ? counts[(first + n) * digit_values + digit] : 0;
+        for (int n = 0; n < tiles_at_once; ++n) {
+            if (first + n < tiles) counts[(first + n) * digit_values + digit] = start;
+            start += rows[n];
+        }
     }
 }
 

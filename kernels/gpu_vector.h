@@ -76,6 +76,20 @@ __device__ Several<N> load_several(const bfloat16_t* from) {
     return x;
 }
 
+/// Both rounded, by one instruction where there is one; the earlier is in the lower half.
+__device__ inline std::uint32_t two_bfloat16(float earlier, float later) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    std::uint32_t two;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(later), "f"(earlier));
+    return two;
+#else
+    bfloat16_t low, high;
+    store(&low, earlier);
+    store(&high, later);
+    return low.bits | static_cast<std::uint32_t>(high.bits) << 16U;
+#endif
+}
+
 template <int N>
 __device__ void store_several(float* to, const Several<N>& x) {
     if constexpr (N == 1) {
@@ -95,12 +109,7 @@ __device__ void store_several(bfloat16_t* to, const Several<N>& x) {
     } else {
         static_assert(N == 8);
         Words words;
-        for (int n = 0; n < 4; ++n) {
-            bfloat16_t earlier, later;
-            store(&earlier, x.of[2 * n]);
-            store(&later, x.of[2 * n + 1]);
-            words.of[n] = earlier.bits | static_cast<std::uint32_t>(later.bits) << 16U;
-        }
+        for (int n = 0; n < 4; ++n) words.of[n] = two_bfloat16(x.of[2 * n], x.of[2 * n + 1]);
         *reinterpret_cast<Words*>(to) = words;
     }
 }
@@ -134,12 +143,13 @@ unsigned threads_for_row(std::int64_t columns) {
     return (threads + warp_size - 1) / warp_size * warp_size;
 }
 
-/// Whether eight neighbours in a row of x can be moved at once. Absent: yes.
-inline bool is_even(const Tensor& x) {
-    const std::int64_t columns = x ? x.shape[-1] : 0, stride = x.shape.rank() == 2 && x.shape[0] > 1 ? x.strides[0] : 0;
-    return reinterpret_cast<std::uintptr_t>(x.data) % 16 == 0 && columns % most_several == 0 &&
-           stride % most_several == 0;
+/// Whether the rows of x begin where eight neighbours can be moved at once. Absent: yes.
+inline bool begins_even(const Tensor& x) {
+    const std::int64_t stride = x.shape.rank() == 2 && x.shape[0] > 1 ? x.strides[0] : 0;
+    return reinterpret_cast<std::uintptr_t>(x.data) % 16 == 0 && stride % most_several == 0;
 }
+/// The same, and that no columns are left over.
+inline bool is_even(const Tensor& x) { return begins_even(x) && (!x || x.shape[-1] % most_several == 0); }
 
 /// Calls the body with 8 where all of these can be moved eight at a time, else with 1.
 template <class Body>
@@ -147,5 +157,44 @@ void for_width(std::initializer_list<Tensor> all, const Body& body) {
     if (std::all_of(all.begin(), all.end(), is_even)) return body(std::integral_constant<int, most_several>());
     body(std::integral_constant<int, 1>());
 }
+/// 8 where all rows begin even. The last columns, fewer than eight, are the kernel's to move one by one.
+template <class Body>
+void for_width_of_rows(std::initializer_list<Tensor> all, const Body& body) {
+    if (std::all_of(all.begin(), all.end(), begins_even)) return body(std::integral_constant<int, most_several>());
+    body(std::integral_constant<int, 1>());
+}
+
+/// Numbers that the threads of a block put aside in shared memory, each for itself. Of eight, both halves lie beside those of the neighbouring threads:
+/// with all eight in a row, every second thread would wait for the bank of another.
+template <int N>
+struct Aside {
+    float* memory;
+    std::int64_t count;  // a multiple of N
+
+    __device__ void put(std::int64_t at, const Several<N>& x) const {
+        if constexpr (N == 1) {
+            memory[at] = x.of[0];
+        } else {
+            for (int half = 0; half < 2; ++half)
+                store_several(half_of(at, half),
+                              Several<4>{{x.of[4 * half], x.of[4 * half + 1], x.of[4 * half + 2], x.of[4 * half + 3]}});
+        }
+    }
+    __device__ Several<N> take(std::int64_t at) const {
+        Several<N> x;
+        if constexpr (N == 1) {
+            x.of[0] = memory[at];
+        } else {
+            for (int half = 0; half < 2; ++half) {
+                const Several<4> four = load_several<4>(half_of(at, half));
+                for (int n = 0; n < 4; ++n) x.of[4 * half + n] = four.of[n];
+            }
+        }
+        return x;
+    }
+
+private:
+    __device__ float* half_of(std::int64_t at, int half) const { return memory + (half * count + at) / 2; }
+};
 
 }  // namespace locus::LOCUS_TARGET

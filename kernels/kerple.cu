@@ -1,7 +1,9 @@
 // KERPLE's bias on a GPU: a thread for each distance of each head, and a block of threads for the sums over the distances that share an A and a P. In
 // float64, as on the processor. Formula, shapes: kerple.h.
 //
-// bytes    4 per distance and head: the time is that of a launch
+// bytes    4 per distance and head, of which there are some ten thousand
+// flop     some 100 in float64, logarithms and powers
+// bound    latency: the time is that of a launch
 
 #include "kernels/kerple.h"
 

@@ -5,6 +5,7 @@
 //
 // bytes    3 numbers per row and channel forward, 6 backward: what the second walk reads again mostly comes from the cache
 // flop     twice the 30 of min_gru.h
+// bound    memory, 2.5 to 10 flop per byte, for many sequences; latency for few: each thread walks along a 16th of a sequence, one number at a time
 
 #include "kernels/min_gru.h"
 

@@ -1,6 +1,8 @@
-// Rounding on a GPU: a thread for each eight elements; storing a bfloat16_t rounds (gpu.h).
+// Rounding on a GPU: a thread for each eight elements; storing a bfloat16_t rounds (gpu.h). Shapes: round_to_bfloat16.h.
 //
-// bytes    4 read and 2 written per element, or 4 written; a few integer operations: memory bound
+// bytes    4 read and 2 written per element, or 4 written
+// flop     none, but one conversion
+// bound    memory
 
 #include "kernels/round_to_bfloat16.h"
 

@@ -1,8 +1,9 @@
 // Products of pairs of rows on a GPU. Forward: a warp for each product. Backward: a thread for each number of da looks through all pairs for those of its
-// row and adds them in their order; db the same with the roles exchanged. Shapes: row_products.h.
+// row and adds them in their order; db the same with the roles exchanged. Formula, shapes: row_products.h.
 //
-// cost     forward 2 pairs heads head_dim flop; backward twice that, and for each row of a and b a look at every pair: for tables of a thousand rows,
-//          not for batches
+// bytes    8 head_dim per product forward, from the cache, as rows occur in many pairs; backward 4 pairs for each row of a and b on top
+// flop     forward 2 pairs heads head_dim, backward twice that
+// bound    latency: made for tables of a thousand rows, not for batches. Backward looks at (rows of a + rows of b) pairs row numbers
 
 #include "kernels/row_products.h"
 

@@ -74,6 +74,7 @@ inline int atomicMax(int* address, int value) {
     return before;
 }
 inline float rsqrtf(float x) { return 1.0F / std::sqrt(x); }
+inline float __fdividef(float x, float y) { return x / y; }
 // NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 }  // namespace locus::simt

@@ -1,4 +1,8 @@
-// The hyperbolic tangent on a GPU: a thread for each element. Forward one read and one write, backward two reads and one write: memory bound.
+// The hyperbolic tangent on a GPU: a thread for each element. Formula, shapes: tanh.h.
+//
+// bytes    forward one read and one write, backward two reads and one write: 8 and 12 in float32, 4 and 6 in bfloat16
+// flop     some 20 forward, 3 backward
+// bound    memory, in bfloat16 with one number to a thread perhaps at half of its speed: this is for small tensors
 
 #include "kernels/tanh.h"
 

@@ -1,5 +1,9 @@
 // y = x^T on a GPU: a block of threads carries a square tile by way of shared memory, so that neighbouring threads read neighbours and write neighbours.
-// One read (two when adding) and one write per element.
+// Shapes: transpose.h.
+//
+// bytes    one read (two when adding) and one write per element: 8 (12) in float32, 4 (6) in bfloat16
+// flop     none, or 1
+// bound    memory; in bfloat16 a warp moves but 64 bytes at a time. This is for small matrices, where the time is that of a launch
 
 #include "kernels/transpose.h"
 

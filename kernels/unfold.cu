@@ -1,7 +1,9 @@
 // Neighbours on a GPU: a block of threads for each row, which looks its neighbours up once and then copies their columns (forward) or adds them up
 // (backward). Formula and shapes: unfold.h.
 //
-// bytes    C + C width numbers per row either way; memory bound
+// bytes    C + C width numbers per row either way
+// flop     none forward, C width per row backward
+// bound    memory. Threads write neighbours one by one; what they read lies C numbers apart, in rows that the cache has
 
 #include "kernels/unfold.h"
 

@@ -13,19 +13,23 @@ namespace locus {
 
 namespace {
 
-// Where the gradient of the logits goes. In bfloat16 rows begin 16 bytes apart, as tensor cores read them, whatever the size of the vocabulary.
+// Rows that begin where eight numbers can be moved at once, whatever the size of the vocabulary.
+Tensor even_rows(Tape& tape, Shape shape, DType dtype) {
+    return tape.allocate({shape[0], (shape[1] + 7) / 8 * 8}, dtype).slice(1, 0, shape[1]);
+}
+
+// Where the gradient of the logits goes.
 Tensor place_for_gradient(Tape& tape, const Tensor& logits) {
     const DType dtype = tape.activation_dtype(logits.dtype);
     if (!tape.recording() || dtype == logits.dtype) return logits;
-    const std::int64_t rows = logits.shape[0], columns = logits.shape[1];
-    return tape.allocate({rows, (columns + 7) / 8 * 8}, dtype).slice(1, 0, columns);
+    return even_rows(tape, logits.shape, dtype);
 }
 
 }  // namespace
 
 MaskedLoss masked_cross_entropy(Tape& tape, Var x, Var weight, Var bias, Tensor targets, double scale) {
     const std::int64_t rows = x.shape()[0];
-    const Tensor logits = tape.allocate({rows, weight.shape()[0]}, arithmetic_of(x.value().dtype));
+    const Tensor logits = even_rows(tape, {rows, weight.shape()[0]}, arithmetic_of(x.value().dtype));
     const Tensor dlogits = place_for_gradient(tape, logits);
     matmul({.a = x.value(), .b = weight.operand(), .c = logits, .transpose_b = true, .rounding = tape.rounding()});
     // When this runs, the gradient is there.

@@ -41,6 +41,21 @@ TEST_P(ColumnSumOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
     }
 }
 
+// Rows that begin at multiples of eight numbers: all but the last columns are read in eights.
+TEST_P(ColumnSumOf, OnAGpuColumnsMayBeLeftOver) {
+    const auto [rows, columns] = GetParam();
+    const auto solved = [rows = rows, columns = columns](DType dtype, DType computed_in) {
+        const Owned wide = converted(normals({rows, (columns + 7) / 8 * 8 + 8}, dtype, 1), computed_in);
+        Owned sum = normals({columns}, DType::float32, 2);
+        column_sum({wide.tensor().slice(1, 8, columns + 8), sum});
+        return sum;
+    };
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        const Owned expected = solved(dtype, DType::float32);
+        on_each_gpu([&] { EXPECT_TRUE(close("sum", solved(dtype, dtype), expected, 0.0, 1e-6)); });
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, ColumnSumOf,
                          ::testing::Values(Case{1, 1}, Case{3, 17}, Case{100, 3}, Case{65, 300}, Case{1000, 129},
                                            Case{0, 5}, Case{70, 64}, Case{1100, 8}, Case{33000, 3}));

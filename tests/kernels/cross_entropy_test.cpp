@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "kernels/copy_columns.h"
 #include "tests/kernels/testing.h"
 
 namespace locus::test {
@@ -126,9 +127,72 @@ TEST_P(CrossEntropyOf, PutsTheGradientElsewhereOnAGpu) {
     }
 }
 
+// Rows that begin at multiples of eight numbers, and columns that are left over: in place, and beside the logits.
+TEST_P(CrossEntropyOf, RowsOfLogitsMayLieApart) {
+    const auto [rows, columns] = GetParam();
+    Problem expected(rows, columns, DType::float32);
+    expected.run(true);
+    const auto check = [&, rows = rows, columns = columns] {
+        for (const bool in_place : {true, false}) {
+            if (!in_place && OnDevice::current() == Device::cpu) continue;
+            Problem got(rows, columns, DType::float32);
+            const std::int64_t stride = (columns + 7) / 8 * 8 + 8;
+            const Owned wide = normals({rows, stride}, DType::float32, 6),
+                        other = normals({rows, stride}, DType::float32, 7);
+            Owned before = wide;
+            const Tensor logits = wide.tensor().slice(1, 0, columns), beside = other.tensor().slice(1, 0, columns);
+            copy_columns({.x = got.logits, .y = logits});
+            copy_columns({.x = got.logits, .y = before.tensor().slice(1, 0, columns)});
+            cross_entropy({.logits = logits,
+                           .bias = got.bias,
+                           .targets = got.targets,
+                           .loss = got.loss,
+                           .correct = got.correct,
+                           .gradient = true,
+                           .dlogits = in_place ? Tensor() : beside,
+                           .scale = got.scale,
+                           .dbias = got.dbias});
+            wait_for(OnDevice::current());
+            EXPECT_TRUE(close("loss", got.loss, expected.loss, 1e-6, 1e-6));
+            EXPECT_TRUE(identical("correct", got.correct, expected.correct));
+            EXPECT_TRUE(close("dx", in_place ? logits : beside, expected.logits, 0.0, 2e-6));
+            EXPECT_TRUE(close("dbias", got.dbias, expected.dbias, 0.0, 2e-6));
+            for (std::int64_t r = 0; r < rows; ++r)
+                for (std::int64_t v = columns; v < stride; ++v) EXPECT_EQ(wide.get(r, v), before.get(r, v));
+            EXPECT_TRUE(in_place || identical("logits", wide, before));
+        }
+    };
+    check();
+    on_each_gpu(check);
+}
+
+// More columns than wait in a GPU's shared memory, in eights and one by one.
+TEST(CrossEntropy, OnAGpuAVocabularyMayBeLargerThanSharedMemory) {
+    for (const std::int64_t columns : {35000, 35001}) {
+        const auto solved = [&] {
+            Problem problem(2, columns, DType::float32);
+            problem.logits.set(columns + columns - 2,
+                               20.0);  // the largest of the second row is not among those that wait
+            problem.targets = int32s({static_cast<std::int32_t>(columns - 1), static_cast<std::int32_t>(columns - 2)});
+            problem.run(true);
+            wait_for(OnDevice::current());
+            return problem;
+        };
+        const Problem expected = solved();
+        EXPECT_EQ(expected.correct.get(1), 1.0);
+        on_each_gpu([&] {
+            const Problem got = solved();
+            EXPECT_TRUE(close("loss", got.loss, expected.loss, 1e-6, 1e-6));
+            EXPECT_TRUE(identical("correct", got.correct, expected.correct));
+            EXPECT_TRUE(close("dx", got.logits, expected.logits, 0.0, 2e-6));
+            EXPECT_TRUE(close("dbias", got.dbias, expected.dbias, 0.0, 2e-6));
+        });
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, CrossEntropyOf,
                          ::testing::Values(Case{1, 1}, Case{3, 17}, Case{70, 3}, Case{5, 100}, Case{40, 1001},
-                                           Case{6, 64}));
+                                           Case{6, 64}, Case{3, 6150}));
 
 TEST(CrossEntropy, OnTheProcessorTheGradientTakesThePlaceOfTheLogits) {
     Problem problem(4, 9, DType::float32);

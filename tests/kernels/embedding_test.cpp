@@ -99,14 +99,14 @@ TEST_P(EmbeddingOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
 INSTANTIATE_TEST_SUITE_P(Shapes, EmbeddingOf,
                          ::testing::Values(Case{1, 1, 1, false}, Case{17, 3, 5, true}, Case{100, 300, 2, false},
                                            Case{100, 17, 1000, true}, Case{3, 129, 3, false}, Case{1000, 3, 2, true},
-                                           Case{700, 33, 600, true}, Case{300, 2, 70000, true},
-                                           Case{30, 64, 40, true}));
+                                           Case{700, 33, 600, true}, Case{300, 2, 70000, true}, Case{30, 64, 40, true},
+                                           Case{1500, 72, 3, true}));
 
 // The gradient of a table of `entries` for rows of ones: how many rows each entry has.
-Owned counted(const std::vector<std::int32_t>& ids, std::int32_t entries) {
+Owned counted(const std::vector<std::int32_t>& ids, std::int32_t entries, std::int64_t columns) {
     Arena arena(OnDevice::current());
-    const Owned dy = filled({static_cast<std::int64_t>(ids.size()), 2}, DType::float32, 1.0);
-    Owned dtable = zeros({entries, 2}, DType::float32);
+    const Owned dy = filled({static_cast<std::int64_t>(ids.size()), columns}, DType::float32, 1.0);
+    Owned dtable = zeros({entries, columns}, DType::float32);
     embedding_backward({dy, int32s(ids), {}, dtable, -1, &arena});
     wait_for(OnDevice::current());
     return dtable;
@@ -114,31 +114,39 @@ Owned counted(const std::vector<std::int32_t>& ids, std::int32_t entries) {
 
 TEST(Embedding, OnAGpuEntriesMayHaveAnyNumberOfRows) {
     // 32 rows are a chunk of the sum: segments that end just before, at and just after its end, and that go through whole ones.
-    for (const std::vector<int>& lengths :
-         {std::vector<int>{32, 64, 31, 1, 33, 96, 5}, {1, 31, 32}, {257, 255, 256}, {31, 2, 31}, {0, 500, 0}}) {
+    for (const std::vector<int>& lengths : {std::vector<int>{32, 64, 31, 1, 33, 96, 5},
+                                            {1, 31, 32},
+                                            {257, 255, 256},
+                                            {31, 2, 31},
+                                            {0, 500, 0},
+                                            {20, 1600, 7}}) {
         std::vector<std::int32_t> ids;
         for (std::size_t entry = 0; entry < lengths.size(); ++entry)
             ids.insert(ids.end(), static_cast<std::size_t>(lengths[entry]), static_cast<std::int32_t>(entry));
         const auto entries = static_cast<std::int32_t>(lengths.size());
-        const Owned expected = counted(ids, entries);
-        on_each_gpu([&] { EXPECT_TRUE(identical("dtable", counted(ids, entries), expected)); });
+        for (const std::int64_t columns : {2, 8}) {
+            const Owned expected = counted(ids, entries, columns);
+            on_each_gpu([&] { EXPECT_TRUE(identical("dtable", counted(ids, entries, columns), expected)); });
+        }
     }
 }
 
 TEST(Embedding, OnAGpuTheRowsOfAnEntryAreSummedInTheirOrder) {
     // Sums of 16 numbers of very different size: another order gives other bits.
-    const auto gradient = [] {
+    const auto gradient = [](std::int64_t columns) {
         Arena arena(OnDevice::current());
-        Owned dy = normals({32, 50}, DType::float32, 1), ids({32}, DType::int32);
-        for (std::int64_t i = 0; i < dy.count(); ++i) dy.set(i, std::pow(10.0, i / 50 * 5 % 8) * dy.get(i));
+        Owned dy = normals({32, columns}, DType::float32, 1), ids({32}, DType::int32);
+        for (std::int64_t i = 0; i < dy.count(); ++i) dy.set(i, std::pow(10.0, i / columns * 5 % 8) * dy.get(i));
         for (std::int64_t r = 0; r < 32; ++r) ids.set(r, r * 7 % 4 < 2 ? 300.0 : 3.0);
-        Owned dtable = zeros({400, 50}, DType::float32);
+        Owned dtable = zeros({400, columns}, DType::float32);
         embedding_backward({dy, ids, {}, dtable, -1, &arena});
         wait_for(OnDevice::current());
         return dtable;
     };
-    const Owned expected = gradient();
-    on_each_gpu([&] { EXPECT_TRUE(identical("dtable", gradient(), expected)); });
+    for (const std::int64_t columns : {50, 48}) {
+        const Owned expected = gradient(columns);
+        on_each_gpu([&] { EXPECT_TRUE(identical("dtable", gradient(columns), expected)); });
+    }
 }
 
 TEST(Embedding, OnAGpuManyRowsOfASkippedEntryAreWrittenNowhere) {

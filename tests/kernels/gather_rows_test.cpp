@@ -69,7 +69,8 @@ TEST_P(GatherRowsOf, GivesOnAGpuWhatItGivesOnTheProcessor) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, GatherRowsOf,
                          ::testing::Values(Case{1, 1, {0}}, Case{10, 3, {0, 4, 5, 9}}, Case{10, 17, {3}},
-                                           Case{5, 100, {0, 1, 2, 3, 4}}, Case{6, 4, {}}));
+                                           Case{5, 100, {0, 1, 2, 3, 4}}, Case{6, 4, {}},
+                                           Case{40, 48, {0, 7, 8, 20, 39}}));
 
 TEST(GatherRows, BackwardMatchesCentralDifferencesInFloat64) {
     Owned x = normals({7, 3}, DType::float64, 1), y({3, 3}, DType::float64);

@@ -157,7 +157,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, LayerNormOf,
                                            Case{{5, 17}, false, 0.3F}, Case{{5, 17}, true, 0.3F},
                                            Case{{40, 3}, true, 0.0F}, Case{{2, 100}, true, 0.1F},
                                            Case{{3, 130}, true, 0.1F}, Case{{3, 24}, false, 0.0F},
-                                           Case{{5, 2064}, true, 0.3F}, Case{{40, 16}, true, 0.3F}));
+                                           Case{{5, 2064}, true, 0.3F}, Case{{40, 16}, true, 0.3F},
+                                           Case{{261, 40}, true, 0.1F}));
 
 TEST(LayerNorm, AccumulatesWhereAskedAndOverwritesElsewhere) {
     for (bool x : {false, true}) {

@@ -82,6 +82,33 @@ TEST(Rotary, GivesOnAGpuWhatItGivesOnTheProcessor) {
     }
 }
 
+// Numbers of channels and pairs that go in eights: 3 heads of 48 channels, 16 pairs each, which leave 16 channels alone, and 8 columns beside them.
+TEST(Rotary, GivesOnAGpuInEightsWhatItGivesOnTheProcessor) {
+    const auto solved = [](DType dtype, DType computed_in, int form) {
+        const Owned cosines = normals({9, 16}, DType::float32, 2), sines = normals({9, 16}, DType::float32, 3);
+        const Owned positions = int32s({8, 0, 3, 3, 1});
+        Owned y = converted(normals({5, 152}, dtype, 1), computed_in);
+        rotary({.x = y,
+                .positions = positions,
+                .cosines = cosines,
+                .sines = sines,
+                .columns = 144,
+                .head_dim = 48,
+                .interleaved = form % 2 == 1,
+                .inverse = form / 2 == 1});
+        return y;
+    };
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        for (const int form : {0, 1, 2, 3}) {
+            const Owned expected = solved(dtype, DType::float32, form);
+            on_each_gpu([&] {
+                EXPECT_TRUE(
+                    close("y", solved(dtype, dtype, form), expected, 0.0, dtype == DType::float32 ? 3e-7 : 4e-3));
+            });
+        }
+    }
+}
+
 TEST(Rotary, OnAGpuAPositionOutsideOfTheTableIsFoundWhenItIsWaitedFor) {
     for (const std::int32_t bad : {-1, 9}) {
         on_each_gpu([&] {
