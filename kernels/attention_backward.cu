@@ -327,7 +327,7 @@ bool asks_for_terms(const AttentionBackward& args) {
 }  // namespace
 
 void attention_backward(const AttentionBackward& args) {
-    const bool fused = is_fusable(args) && begins_at_fours(args.dout);
+    const bool fused = is_fusable(args) && begins_at_16_bytes(args.dout);
     if (fused) attention_fused_backward(args);
     if (fused && (!asks_for_terms(args) || !uses_positions(args.terms))) return;
     for_storage("attention_backward", args.q.dtype, [&](auto zero) { backward<decltype(zero)>(args, !fused); });

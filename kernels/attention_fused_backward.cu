@@ -10,6 +10,8 @@
 //   memory   scratch: D [q_rows, heads], and what the terms need; in shared memory at most 152 KB
 //   papers   Dao 2022 and 2023 (FlashAttention)
 
+#include <algorithm>
+
 #include "kernels/attention_fused.h"
 #include "kernels/gpu_attention_backward_tile.h"
 
@@ -76,12 +78,13 @@ __global__ void __launch_bounds__(tile_threads)
         if (hidden<T, head_dim>(pairs, at, tiles)) continue;
         fill_bias<T, head_dim>(pairs, at, tiles);
         fill_keys<T, head_dim>(pairs, at, tiles);
-        __syncthreads();  // this one can be
+        finish_filling();
         ScoreStrip dropped, ds;
         find_gradients(b, at, tiles, dropped, ds);
         multiply_strip<tile_rows / 16>(dq, StripOf{ds}, tiles.k.columns_from(0));
         if (pairs.key_table.present()) add_rows_by_distance<head_dim>(pairs.key_table, at, tiles, ds, dq);
     }
+    wait_for_copies();  // of queries that see no tile of keys
     write_strip(to.dq, at.queries, at.head, pairs.scale, dq, to.accumulate);
 }
 
@@ -157,11 +160,21 @@ __global__ void __launch_bounds__(tile_threads)
         fill_bias<T, head_dim>(pairs, at, tiles);
         fill_queries<T, head_dim>(pairs, at, tiles);
         fill_dout(b, at, tiles);
-        __syncthreads();  // this one can be
+        finish_filling();
         add_to_keys(b, at, tiles, dk, dvalue);
     }
+    wait_for_copies();  // of keys that no tile of queries sees
     write_strip(to.dk, at.keys, at.head, pairs.scale, dk, to.accumulate);
     write_strip(to.dvalue, at.keys, at.head, 1.0F, dvalue, to.accumulate);
+}
+
+TileParts parts_for_queries(const AttentionTerms& terms) {
+    if (terms.key_table) return TileParts::sums_by_distance;
+    return terms.query_table || terms.value_table ? TileParts::tables : TileParts::content;
+}
+TileParts parts_for_keys(const AttentionTerms& terms) {
+    if (terms.query_table) return TileParts::sums_by_distance;
+    return terms.key_table || terms.value_table ? TileParts::tables : TileParts::pairs;
 }
 
 template <class T, int head_dim>
@@ -176,16 +189,27 @@ void backward(const AttentionBackward& args) {
                                 .dk = HeadRows<T>(args.dk),
                                 .dvalue = HeadRows<T>(args.dvalue),
                                 .accumulate = args.accumulate};
-    const auto blocks_for_tiles = [&](std::int64_t rows) {
+    const auto blocks_for_tiles = [&](std::int64_t rows, TileParts parts) {
         return one_block_each(op, most_tiles(rows, b.pairs.sequences) * b.pairs.heads, tile_threads,
-                              sizeof(BackwardTiles<head_dim>));
+                              backward_bytes_of<head_dim>(parts));
     };
-    launch(blocks_for_tiles(q_rows), attention_fused_query_gradients_kernel<T, head_dim>, b, to);
-    launch(blocks_for_tiles(args.k.shape[0]), attention_fused_key_gradients_kernel<T, head_dim>, b, to);
+    launch(blocks_for_tiles(q_rows, parts_for_queries(args.terms)), attention_fused_query_gradients_kernel<T, head_dim>,
+           b, to);
+    launch(blocks_for_tiles(args.k.shape[0], parts_for_keys(args.terms)),
+           attention_fused_key_gradients_kernel<T, head_dim>, b, to);
     attention_fused_terms(args, terms, memory, memory + sums);
 }
 
 }  // namespace
+
+std::size_t most_shared_bytes_of_fused(std::int64_t head_dim, const AttentionTerms& terms) {
+    const TileParts last = std::max(parts_for_queries(terms), parts_for_keys(terms));
+    switch (head_dim) {
+        case 32: return backward_bytes_of<32>(last);
+        case 64: return backward_bytes_of<64>(last);
+        default: return backward_bytes_of<128>(last);
+    }
+}
 
 void attention_fused_backward(const AttentionBackward& args) {
     for_storage("attention_backward", args.q.dtype, [&](auto zero) {

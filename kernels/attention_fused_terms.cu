@@ -117,8 +117,7 @@ __device__ void add_to_band(BandStrips<n_tiles>& sums, const Askew& pairs, const
         for (int step = 0; step < tile_rows / 16; ++step) {
             if (!pairs.meets(first, 16 * step)) continue;
             const MmaA fragment = mma_a_of([&](int x, int n) { return pairs(first + x, 16 * step + n); });
-            LOCUS_UNROLL
-            for (int n = 0; n < n_tiles; ++n) multiply_add(sums[half][n], fragment, rows(step, n));
+            multiply_step(sums[half], fragment, rows, step);
         }
     }
 }
@@ -154,7 +153,7 @@ __device__ void fill_tile(const FusedBackward<T>& b, const AttentionTile& at, Ba
     fill_queries<T, head_dim>(b.pairs, at, tiles);
     fill_keys<T, head_dim>(b.pairs, at, tiles);
     fill_dout(b, at, tiles);
-    __syncthreads();  // it can be read
+    finish_filling();
 }
 
 /// What a block sums up.
@@ -429,6 +428,10 @@ void add_sums_of_pairs(const Parts& parts) {
            parts.diagonals(), VectorTable(args.terms.key_table), static_cast<float>(args.terms.scale), dv);
 }
 
+TileParts parts_of(const AttentionTerms& terms) {
+    return terms.key_table || terms.query_table || terms.value_table ? TileParts::tables : TileParts::pairs;
+}
+
 /// As many tables from the first one on as fit into registers, and if `pairs` the sums of pairs. Returns how many.
 template <class T, int head_dim>
 std::size_t add_some(const Parts& parts, const FusedBackward<T>& b, std::span<const WantedTable> tables, bool pairs) {
@@ -438,7 +441,7 @@ std::size_t add_some(const Parts& parts, const FusedBackward<T>& b, std::span<co
     for (std::size_t n = 0; n < count; ++n) wanted.of[n] = {tables[n].what, parts.table(static_cast<int>(n))};
     if (pairs) wanted.pairs = parts.pairs();
     launch(one_block_each(name, wanted.diagonals.count() * wanted.groups * b.pairs.heads, tile_threads,
-                          sizeof(BackwardTiles<head_dim>)),
+                          backward_bytes_of<head_dim>(parts_of(parts.args.terms))),
            attention_band_sums_kernel<T, head_dim>, b, wanted);
     for (std::size_t n = 0; n < count; ++n) {
         add_bands(wanted.of[n].to, parts.sums());

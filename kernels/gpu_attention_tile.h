@@ -16,8 +16,11 @@
 //   flop     the band of a table 80/64 of what the content costs
 //   memory   in shared memory, at most 136 KB (head_dim 128, all tables)
 
+#include <cstddef>
+
 #include "kernels/attention_fused.h"
 #include "kernels/gpu_attention_pair.h"
+#include "kernels/gpu_copy.h"
 #include "kernels/gpu_mma.h"
 
 namespace locus::LOCUS_TARGET {
@@ -28,7 +31,7 @@ constexpr int tile_columns = tile_rows / 8;  // MmaC in a strip of scores
 
 using ScoreStrip = MmaC[tile_columns];
 
-/// A matrix in shared memory. What is added to each row keeps the eight rows that a fragment takes from in different banks.
+/// A matrix in shared memory. What is added to each row keeps the eight rows that a fragment takes from in different banks, 16 bytes of each.
 template <int rows, int columns>
 struct SharedRows {
     static constexpr int stride = columns + 8;
@@ -44,21 +47,38 @@ struct TileGradients {
     SharedRows<tile_rows, tile_rows> dropped, ds;
 };
 
-/// All that a tile needs in shared memory. Who needs less asks only for what stands before it.
+/// All that a tile needs in shared memory. Who needs less asks only for the first parts.
 template <int head_dim>
 struct AttentionTiles {
+    // Content:
     SharedRows<tile_rows, head_dim> q_plus_u, k, value;
     std::int32_t q_position[tile_rows], k_position[tile_rows];
     float bias[band_rows];
-    // With tables:
-    SharedRows<tile_rows, head_dim> q_plus_v;
-    SharedRows<band_rows, head_dim> band;
+    // Pairs:
     union {                                                 // the gradients come when the products are no longer needed
         float by_distance[tile_rows][strip_distances + 4];  // of rows with the part of the band that their strip sees
         TileGradients gradients;
     };
+    // Tables:
+    SharedRows<tile_rows, head_dim> q_plus_v;
+    SharedRows<band_rows, head_dim> band;
+    // Sums by distance:
     SharedRows<tile_rows, strip_distances> spread_by_distance;  // of a strip: what each pair has, at its distance
 };
+
+/// Up to where a kernel needs them: the less, the more blocks run side by side.
+enum class TileParts : std::uint8_t { content, pairs, tables, sums_by_distance };
+
+template <int head_dim>
+constexpr std::size_t bytes_of(TileParts last) {
+    using Tiles = AttentionTiles<head_dim>;
+    switch (last) {
+        case TileParts::content: return offsetof(Tiles, by_distance);
+        case TileParts::pairs: return offsetof(Tiles, q_plus_v);
+        case TileParts::tables: return offsetof(Tiles, spread_by_distance);
+        default: return sizeof(Tiles);
+    }
+}
 
 /// Which 64 x 64 pairs, fewer at the ends of a sequence.
 struct AttentionTile {
@@ -98,25 +118,13 @@ __device__ inline Span tile_from(std::int64_t first, std::int64_t end) {
 
 // ---- into shared memory ----
 
-template <class T>
-struct alignas(4 * sizeof(T)) FourOf {
-    T at[4];
-};
-using Four = FourOf<float>;
-
-__device__ inline Four load_four(const float* from) { return *reinterpret_cast<const Four*>(from); }
-__device__ inline Four load_four(const bfloat16_t* from) {
-    const auto four = *reinterpret_cast<const FourOf<bfloat16_t>*>(from);
-    return {{load(four.at), load(four.at + 1), load(four.at + 2), load(four.at + 3)}};
-}
-__device__ inline void store_four(bfloat16_t* to, const Four& x) {
-    struct alignas(8) Pairs {
-        std::uint32_t at[2];
-    };
-    *reinterpret_cast<Pairs*>(to) = {{pair_of(x.at[0], x.at[1]), pair_of(x.at[2], x.at[3])}};
+__device__ inline void store_rounded(bfloat16_t* to, const Several<8>& x) {
+    Words words;
+    for (int n = 0; n < 4; ++n) words.of[n] = pair_of(x.of[2 * n], x.of[2 * n + 1]);
+    *reinterpret_cast<Words*>(to) = words;
 }
 
-/// Rows of a head, plus a shift; zeros after the last.
+/// Rows of a head, plus a shift; zeros after the last. In bfloat16 and without a shift they are copied as they are.
 template <class T>
 struct RowsOfHead {
     HeadRows<const T> x;
@@ -124,12 +132,16 @@ struct RowsOfHead {
     Span rows;
     const float* shift;  // [head_dim] or null
 
-    __device__ Four operator()(int row, int column) const {
-        if (rows.begin + row >= rows.end) return {};
-        Four four = load_four(x.of(rows.begin + row, head) + column);
+    /// Eight numbers to their place.
+    __device__ void put(bfloat16_t* to, int row, int column) const {
+        if (rows.begin + row >= rows.end) return store_rounded(to, Several<8>());
+        const T* const from = x.of(rows.begin + row, head) + column;
+        if constexpr (std::is_same_v<T, bfloat16_t>)
+            if (shift == nullptr) return copy_later(to, from);
+        Several<8> eight = load_several<8>(from);
         if (shift != nullptr)
-            for (int c = 0; c < 4; ++c) four.at[c] += shift[column + c];
-        return four;
+            for (int c = 0; c < 8; ++c) eight.of[c] += shift[column + c];
+        store_rounded(to, eight);
     }
 };
 /// Rows of a table from a distance on.
@@ -137,17 +149,24 @@ struct RowsOfBand {
     VectorTable table;
     std::int64_t head, first;
 
-    __device__ Four operator()(int row, int column) const {
-        return load_four(table.vector(head, first + row) + column);
+    __device__ void put(bfloat16_t* to, int row, int column) const {
+        store_rounded(to, load_several<8>(table.vector(head, first + row) + column));
     }
 };
 
+/// They can be read after finish_filling().
 template <int rows, int columns, class Source>
 __device__ void fill(SharedRows<rows, columns>& to, const Source& source) {
-    for (int n = static_cast<int>(threadIdx.x); n < rows * columns / 4; n += tile_threads) {
-        const int row = n / (columns / 4), column = n % (columns / 4) * 4;
-        store_four(to.row(row) + column, source(row, column));
+    for (int n = static_cast<int>(threadIdx.x); n < rows * columns / 8; n += tile_threads) {
+        const int row = n / (columns / 8), column = n % (columns / 8) * 8;
+        source.put(to.row(row) + column, row, column);
     }
+}
+
+/// What any thread has filled can be read by all.
+__device__ inline void finish_filling() {
+    wait_for_copies();
+    __syncthreads();
 }
 
 template <class T, int head_dim>
@@ -199,7 +218,7 @@ template <int head_dim>
 __device__ void fill_band(const VectorTable& table, const AttentionTile& at, AttentionTiles<head_dim>& tiles) {
     __syncthreads();
     fill(tiles.band, RowsOfBand{table, at.head, first_distance(tiles) - middle_of_band});
-    __syncthreads();
+    finish_filling();
 }
 
 // ---- scores ----
@@ -303,6 +322,21 @@ __device__ void find_scores(const AttentionPairs<T>& pairs, const AttentionTile&
     for (int e = 0; e < 4; ++e)
         score[n].at[e] = finished_score(pairs, at, tiles, first + mma_row(e), 8 * n + mma_column(e), score[n].at[e]);
 }
+
+// ---- exponentials ----
+
+/// exp(x) = 2^(x log2_of_e), which a GPU has an instruction for. Its error, 2^-22 of the result, is nothing beside the rounding to bfloat16.
+constexpr float log2_of_e = 1.4426950408889634F;
+
+#ifdef __CUDACC__
+__device__ inline float power_of_two(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+#else
+inline float power_of_two(float x) { return exp2f(x); }
+#endif
 
 // ---- dropout ----
 

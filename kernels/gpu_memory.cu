@@ -115,6 +115,14 @@ int compute_capability() { return 90; }
 }  // namespace
 #endif
 
+std::size_t most_shared_bytes() {
+    int device = 0, bytes = 0;
+    check_runtime(cudaGetDevice(&device), "asking for the device");
+    check_runtime(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+                  "asking for its shared memory");
+    return static_cast<std::size_t>(bytes);
+}
+
 void check_launch(const Launch& how) {
     static const bool waits = waits_for_each_kernel();
     cudaError_t error = cudaGetLastError();

@@ -97,6 +97,7 @@ Block the_block;
 Block& block() { return the_block; }
 
 Order order = Order::forward;
+std::size_t shared_bytes_of_a_block = std::size_t{227} << 10U;
 
 // Called by a thread: lets others run.
 void give_way() {
@@ -207,13 +208,24 @@ void prepare_block(dim3 extent, std::size_t shared_bytes) {
 }  // namespace
 
 void set_order(Order next) { order = next; }
+void set_most_shared_bytes(std::size_t bytes) { shared_bytes_of_a_block = bytes; }
 
-// Limits of every GPU since compute capability 7.5, but for shared memory, which is that of 9.0.
+// NOLINTBEGIN(readability-identifier-naming)
+cudaError_t cudaGetDevice(int* device) {
+    *device = 0;
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+    *value = static_cast<int>(shared_bytes_of_a_block);
+    return cudaSuccess;
+}
+// NOLINTEND(readability-identifier-naming)
+
+// Limits of every GPU since compute capability 7.5, but for shared memory.
 bool can_be_launched(dim3 grid, dim3 extent, std::size_t shared_bytes) {
-    constexpr std::size_t most_shared_bytes = std::size_t{227} << 10U;
     constexpr std::uint64_t most_threads = 1024;
     return grid.x <= 2147483647 && grid.y <= 65535 && grid.z <= 65535 && extent.z <= 64 &&
-           std::uint64_t{extent.x} * extent.y * extent.z <= most_threads && shared_bytes <= most_shared_bytes;
+           std::uint64_t{extent.x} * extent.y * extent.z <= most_threads && shared_bytes <= shared_bytes_of_a_block;
 }
 
 void run(const char* op, dim3 grid, dim3 extent, std::size_t shared_bytes, std::function<void()> thread) {
