@@ -89,8 +89,11 @@ __device__ void write_queries(const AttentionPairs<T>& pairs, const AttentionTil
     }
 }
 
+/// That the registers of a multiprocessor are shared out to.
+constexpr int blocks_at_once(int head_dim) { return head_dim == 128 ? 2 : 3; }
+
 template <class T, int head_dim>
-__global__ void __launch_bounds__(tile_threads)
+__global__ void __launch_bounds__(tile_threads, blocks_at_once(head_dim))
     attention_fused_forward_kernel(AttentionPairs<T> pairs, HeadRows<T> out, float* log_sum_exp) {
     auto& tiles = *shared_memory<AttentionTiles<head_dim>>();
     const TileRows mine = rows_of_tile(pairs.q_offsets, pairs.sequences, blockIdx.x / pairs.heads);
@@ -119,17 +122,12 @@ __global__ void __launch_bounds__(tile_threads)
     write_queries(pairs, at, softmax, sums, out, log_sum_exp);
 }
 
-TileParts parts_of(const AttentionTerms& terms) {
-    if (terms.value_table) return TileParts::sums_by_distance;
-    return terms.key_table || terms.query_table ? TileParts::tables : TileParts::content;
-}
-
 template <class T, int head_dim>
 void forward(const AttentionForward& args) {
     const char* const op = "attention_forward";
     const AttentionPairs<T> pairs(op, args);
     launch(one_block_each(op, most_tiles(args.q.shape[0], pairs.sequences) * pairs.heads, tile_threads,
-                          bytes_of<head_dim>(parts_of(args.terms))),
+                          bytes_of<head_dim>(parts_for(args.terms, TileParts::content))),
            attention_fused_forward_kernel<T, head_dim>, pairs, HeadRows<T>(args.out), args.log_sum_exp.as<float>());
 }
 

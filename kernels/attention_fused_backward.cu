@@ -7,10 +7,8 @@
 //
 //   bytes    in 1 q, dout, out, dq once and k, value, bands for each tile of queries; in 2 k, value, dk, dvalue once and the others for each tile
 //   flop     content 14 S^2 head_dim per head (scores and dP twice), all on tensor cores
-//   memory   scratch: D [q_rows, heads], and what the terms need; in shared memory at most 152 KB
+//   memory   scratch: D [q_rows, heads], and what the terms need; in shared memory at most 141 KB
 //   papers   Dao 2022 and 2023 (FlashAttention)
-
-#include <algorithm>
 
 #include "kernels/attention_fused.h"
 #include "kernels/gpu_attention_backward_tile.h"
@@ -99,10 +97,11 @@ __device__ void add_rows_of_query_table(const VectorTable& table, const Attentio
     clear_spread<head_dim>(tiles);
     for (int n = static_cast<int>(threadIdx.x) % warp_size; n < strip_rows * tile_rows; n += warp_size) {
         const int j = n % strip_rows, i = n / strip_rows;
-        tiles.spread_by_distance.row(first + j)[i - j + strip_rows - 1] = tiles.gradients.ds.row(i)[first + j];
+        tiles.gradients.spread_by_distance.row(first + j)[i - j + strip_rows - 1] =
+            tiles.gradients.ds.row(i)[first + j];
     }
     __syncwarp();
-    multiply_strip<strip_distances / 16>(dk, tiles.spread_by_distance.rows_from(first),
+    multiply_strip<strip_distances / 16>(dk, tiles.gradients.spread_by_distance.rows_from(first),
                                          tiles.band.columns_from(tile_rows - strip_rows - first));
 }
 
@@ -168,15 +167,6 @@ __global__ void __launch_bounds__(tile_threads)
     write_strip(to.dvalue, at.keys, at.head, 1.0F, dvalue, to.accumulate);
 }
 
-TileParts parts_for_queries(const AttentionTerms& terms) {
-    if (terms.key_table) return TileParts::sums_by_distance;
-    return terms.query_table || terms.value_table ? TileParts::tables : TileParts::content;
-}
-TileParts parts_for_keys(const AttentionTerms& terms) {
-    if (terms.query_table) return TileParts::sums_by_distance;
-    return terms.key_table || terms.value_table ? TileParts::tables : TileParts::pairs;
-}
-
 template <class T, int head_dim>
 void backward(const AttentionBackward& args) {
     const char* const op = "attention_backward";
@@ -189,21 +179,20 @@ void backward(const AttentionBackward& args) {
                                 .dk = HeadRows<T>(args.dk),
                                 .dvalue = HeadRows<T>(args.dvalue),
                                 .accumulate = args.accumulate};
-    const auto blocks_for_tiles = [&](std::int64_t rows, TileParts parts) {
+    const auto blocks_for_tiles = [&](std::int64_t rows, TileParts at_least) {
         return one_block_each(op, most_tiles(rows, b.pairs.sequences) * b.pairs.heads, tile_threads,
-                              backward_bytes_of<head_dim>(parts));
+                              backward_bytes_of<head_dim>(parts_for(args.terms, at_least)));
     };
-    launch(blocks_for_tiles(q_rows, parts_for_queries(args.terms)), attention_fused_query_gradients_kernel<T, head_dim>,
-           b, to);
-    launch(blocks_for_tiles(args.k.shape[0], parts_for_keys(args.terms)),
-           attention_fused_key_gradients_kernel<T, head_dim>, b, to);
+    launch(blocks_for_tiles(q_rows, TileParts::content), attention_fused_query_gradients_kernel<T, head_dim>, b, to);
+    launch(blocks_for_tiles(args.k.shape[0], TileParts::pairs), attention_fused_key_gradients_kernel<T, head_dim>, b,
+           to);
     attention_fused_terms(args, terms, memory, memory + sums);
 }
 
 }  // namespace
 
 std::size_t most_shared_bytes_of_fused(std::int64_t head_dim, const AttentionTerms& terms) {
-    const TileParts last = std::max(parts_for_queries(terms), parts_for_keys(terms));
+    const TileParts last = parts_for(terms, TileParts::pairs);
     switch (head_dim) {
         case 32: return backward_bytes_of<32>(last);
         case 64: return backward_bytes_of<64>(last);

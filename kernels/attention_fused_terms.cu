@@ -123,11 +123,14 @@ __device__ void add_to_band(BandStrips<n_tiles>& sums, const Askew& pairs, const
 }
 
 /// What a tile, whose gradients are in shared memory, adds to a table's band.
-template <int head_dim>
-__device__ void add_to_table(Summand what, BackwardTiles<head_dim>& tiles, BandStrips<head_dim / 8>& sums) {
+template <class T, int head_dim>
+__device__ void add_to_table(const AttentionPairs<T>& pairs, Summand what, BackwardTiles<head_dim>& tiles,
+                             BandStrips<head_dim / 8>& sums) {
     if (what == Summand::none) return;
     const bool of_keys = what == Summand::keys, of_douts = what == Summand::douts;
-    SharedRows<tile_rows, head_dim>& rows = of_keys ? tiles.k : of_douts ? tiles.dout : tiles.q_plus_v;
+    SharedRows<tile_rows, head_dim>& rows = of_keys    ? tiles.k
+                                            : of_douts ? tiles.dout
+                                                       : queries_for_table<T, head_dim>(pairs, tiles);
     add_to_band(sums, Askew{of_douts ? tiles.gradients.dropped : tiles.gradients.ds, !of_keys}, rows.columns_from(0));
 }
 
@@ -173,7 +176,7 @@ __device__ void add_tile(const FusedBackward<T>& b, const BandSums<head_dim>& wa
         share_gradients(tiles, dropped, ds);
     }
     LOCUS_UNROLL
-    for (int n = 0; n < bands_at_once(head_dim); ++n) add_to_table<head_dim>(wanted.of[n].what, tiles, sums.of[n]);
+    for (int n = 0; n < bands_at_once(head_dim); ++n) add_to_table(b.pairs, wanted.of[n].what, tiles, sums.of[n]);
 }
 
 /// The tiles of a sequence on a diagonal.
@@ -428,10 +431,6 @@ void add_sums_of_pairs(const Parts& parts) {
            parts.diagonals(), VectorTable(args.terms.key_table), static_cast<float>(args.terms.scale), dv);
 }
 
-TileParts parts_of(const AttentionTerms& terms) {
-    return terms.key_table || terms.query_table || terms.value_table ? TileParts::tables : TileParts::pairs;
-}
-
 /// As many tables from the first one on as fit into registers, and if `pairs` the sums of pairs. Returns how many.
 template <class T, int head_dim>
 std::size_t add_some(const Parts& parts, const FusedBackward<T>& b, std::span<const WantedTable> tables, bool pairs) {
@@ -441,7 +440,7 @@ std::size_t add_some(const Parts& parts, const FusedBackward<T>& b, std::span<co
     for (std::size_t n = 0; n < count; ++n) wanted.of[n] = {tables[n].what, parts.table(static_cast<int>(n))};
     if (pairs) wanted.pairs = parts.pairs();
     launch(one_block_each(name, wanted.diagonals.count() * wanted.groups * b.pairs.heads, tile_threads,
-                          backward_bytes_of<head_dim>(parts_of(parts.args.terms))),
+                          backward_bytes_of<head_dim>(parts_for(parts.args.terms, TileParts::pairs))),
            attention_band_sums_kernel<T, head_dim>, b, wanted);
     for (std::size_t n = 0; n < count; ++n) {
         add_bands(wanted.of[n].to, parts.sums());

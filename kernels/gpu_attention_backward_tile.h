@@ -5,7 +5,7 @@
 //     dP = drop'( dout V^T + dout Vband^T at its distance )       dS = f P (dP - D)
 //
 //   flop     a tile 4 * 64 * 64 head_dim, each of the three bands 5/4 of half of that
-//   memory   in shared memory at most 152 KB (head_dim 128)
+//   memory   in shared memory at most 141 KB (head_dim 128, all terms)
 
 #include "kernels/gpu_attention_tile.h"
 
