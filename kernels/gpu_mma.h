@@ -52,6 +52,15 @@ struct MmaC {
 __device__ inline int mma_row(int e) { return static_cast<int>(threadIdx.x % warp_size) / 4 + e / 2 * 8; }
 __device__ inline int mma_column(int e) { return static_cast<int>(threadIdx.x % 4) * 2 + e % 2; }
 
+#ifndef __CUDACC__
+/// The stand-in for an instruction of a warp: each thread shows what it has, then sees what all have shown. Who is late still reads one of two places when
+/// others have gone on to the other.
+inline unsigned turn_of_thread() {
+    static unsigned turns[1024];
+    return turns[threadIdx.x]++ % 2;
+}
+#endif
+
 // ---- two bfloat16 in a word ----
 
 __device__ inline std::uint32_t pair_of(bfloat16_t first, bfloat16_t second) {
@@ -104,13 +113,12 @@ struct alignas(16) RowOfMatrix {
 /// The same: each thread shows the row that it names to the others of its warp and picks its pair of each matrix.
 template <class Pick>
 FourPairs pick_from_matrices(const bfloat16_t* row, const Pick& pick) {
-    static RowOfMatrix of_warp[warp_size][warp_size];
-    RowOfMatrix* const rows = of_warp[threadIdx.x / warp_size];
+    static RowOfMatrix of_warp[2][warp_size][warp_size];
+    RowOfMatrix* const rows = of_warp[turn_of_thread()][threadIdx.x / warp_size];
     rows[threadIdx.x % warp_size] = *reinterpret_cast<const RowOfMatrix*>(row);
     __syncwarp();  // all have shown
     FourPairs x;
     for (int n = 0; n < 4; ++n) x.of[n] = pick(rows + 8 * n, mma_row(0), mma_column(0));
-    __syncwarp();  // and seen
     return x;
 }
 inline FourPairs load_matrices(const bfloat16_t* row) {
@@ -192,8 +200,8 @@ inline void multiply_add(MmaC& c, const MmaA& a, const MmaB& b) {
     struct Operands {
         float a[16][16], b[8][16];  // b transposed
     };
-    static Operands of_warp[warp_size];
-    Operands& all = of_warp[threadIdx.x / warp_size];
+    static Operands of_warp[2][warp_size];
+    Operands& all = of_warp[turn_of_thread()][threadIdx.x / warp_size];
     const auto show = [](float* to, std::uint32_t pair) {
         const bfloat16_t both[] = {{static_cast<std::uint16_t>(pair)}, {static_cast<std::uint16_t>(pair >> 16U)}};
         to[0] = load(&both[0]), to[1] = load(&both[1]);
@@ -204,7 +212,6 @@ inline void multiply_add(MmaC& c, const MmaA& a, const MmaB& b) {
     __syncwarp();  // all have shown
     for (int e = 0; e < 4; ++e)
         for (int n = 0; n < 16; ++n) c.at[e] += all.a[mma_row(e)][n] * all.b[mma_column(e)][n];
-    __syncwarp();  // and seen
 }
 #endif
 

@@ -1,7 +1,4 @@
-#define LOCUS_TARGET simt
 #include "kernels/simt.h"
-
-#include "kernels/gpu_copy.h"
 
 #include <stdexcept>
 #include <vector>
@@ -55,24 +52,6 @@ TEST_P(SimtInOrder, AShuffleGivesTheOtherLanesNumberAgainAndAgain) {
     for (int i = 0; i < 64; ++i) {
         const int warp = i / 32;
         EXPECT_EQ(sums[static_cast<std::size_t>(i)], 31 * 16 + warp * 32 * 32 + warp * 32 + 5);
-    }
-}
-
-// gpu_copy.h: a kernel that does not wait finds what was there before.
-TEST_P(SimtInOrder, CopiesArriveWhenTheirThreadWaits) {
-    std::vector<Words> from(64), before(64, Words{}), after(64);
-    for (std::uint32_t n = 0; n < 64; ++n) from[n] = {{n, n + 1, n + 2, n + 3}};
-    std::vector<Words> to = before;
-    run("test", {1, 1, 1}, {64, 1, 1}, 0, [&] {
-        copy_later(&to[threadIdx.x], &from[threadIdx.x]);
-        before[threadIdx.x] = to[threadIdx.x];
-        wait_for_copies();
-        __syncthreads();
-        after[threadIdx.x] = to[63 - threadIdx.x];
-    });
-    for (std::size_t n = 0; n < 64; ++n) {
-        EXPECT_EQ(before[n].of[3], 0U);
-        EXPECT_EQ(after[n].of[3], 63 - n + 3);
     }
 }
 
