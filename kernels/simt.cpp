@@ -6,6 +6,7 @@
 #include <boost/context/fixedsize_stack.hpp>
 #include <deque>
 #include <numeric>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -162,7 +163,23 @@ void resume(Thread& thread) {
                                       : "they wait at different places"));
 }
 
-// Rounds over the threads, in the chosen order, until all have ended.
+// Rounds over these threads until none can go on. Returns how many have ended; `moved` if any has moved.
+unsigned let_run(std::span<const unsigned> turns, bool& moved) {
+    unsigned ended = 0;
+    for (bool again = true; again;) {
+        again = false;
+        for (const unsigned t : turns) {
+            Thread& thread = block().threads[t];
+            if (!may_run(thread)) continue;
+            again = moved = true;
+            resume(thread);
+            ended += thread.ended ? 1 : 0;
+        }
+    }
+    return ended;
+}
+
+// Lets the threads run in the chosen order until all have ended.
 void run_block(const char* op, unsigned count, const std::function<void()>& body) {
     std::vector<unsigned> turns(count);
     std::iota(turns.begin(), turns.end(), 0U);
@@ -171,18 +188,13 @@ void run_block(const char* op, unsigned count, const std::function<void()>& body
         for (unsigned n = count; n > 1; --n)
             std::swap(turns[n - 1], turns[below(philox({blockIdx.x, stream_shuffle}, {n, blockIdx.y, 0, 0})[0], n)]);
     }
+    const unsigned together = order == Order::shuffled ? count : warp_size;
     for (unsigned t = 0; t < count; ++t) start(block().threads[t], body);
     for (unsigned ended = 0; ended < count;) {
         bool moved = false;
-        for (const unsigned t : turns) {
-            Thread& thread = block().threads[t];
-            if (!may_run(thread)) continue;
-            moved = true;
-            resume(thread);
-            ended += thread.ended ? 1 : 0;
-        }
-        if (moved) continue;
-        throw_stuck(op, ended, count);
+        for (unsigned first = 0; first < count; first += together)
+            ended += let_run(std::span(turns).subspan(first, std::min(together, count - first)), moved);
+        if (!moved) throw_stuck(op, ended, count);
     }
 }
 

@@ -34,7 +34,8 @@ struct dim3 {
 
 enum class Order : std::uint8_t { forward, backward, shuffled };
 
-/// In which order the threads of a block run from now on.
+/// In which order the threads of a block run from now on. Forward and backward, a warp goes on until it waits for the whole block, then the next one does;
+/// shuffled, all go on from one barrier to the next.
 void set_order(Order order);
 
 /// How much shared memory a block can have from now on. At first 227 KB, as with compute capability 9.0.
