@@ -337,7 +337,7 @@ void backward_on_tensor_cores(const AttentionBackward& args) {
 }  // namespace
 
 void attention_backward(const AttentionBackward& args) {
-    if (!is_fusable(args) || !begins_at_fours(args.dout)) return backward_in_storage(args, true);
+    if (!is_fusable(args) || !begins_at_16_bytes(args.dout)) return backward_in_storage(args, true);
     if (queries_are_some_rows(args)) return with_queries_in_slots(args, backward_on_tensor_cores);
     backward_on_tensor_cores(args);
 }

@@ -10,8 +10,6 @@
 
 #include "kernels/attention_fused.h"
 
-#include <cstddef>
-
 #include "kernels/attention_some_rows.h"
 #include "kernels/gpu_attention_tile.h"
 
@@ -46,10 +44,11 @@ __device__ void exponentiate(SoftmaxOfStrip& softmax, ScoreStrip& score) {
         for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
         for (int e = 2 * half; e < 2 * half + 2; ++e) largest = score[n].at[e] > largest ? score[n].at[e] : largest;
         of_query.see(max_of_query(largest));
+        const float shift = of_query.shift * log2_of_e;
         LOCUS_UNROLL
         for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
         for (int e = 2 * half; e < 2 * half + 2; ++e) {
-            score[n].at[e] = expf(score[n].at[e] - of_query.shift);
+            score[n].at[e] = power_of_two(score[n].at[e] * log2_of_e - shift);
             sum += score[n].at[e];
         }
         of_query.add(sum_of_query(sum));
@@ -91,8 +90,11 @@ __device__ void write_queries(const AttentionPairs<T>& pairs, const AttentionTil
     }
 }
 
+/// That the registers of a multiprocessor are shared out to.
+constexpr int blocks_at_once(int head_dim) { return head_dim == 128 ? 2 : 3; }
+
 template <class T, int head_dim>
-__global__ void __launch_bounds__(tile_threads)
+__global__ void __launch_bounds__(tile_threads, blocks_at_once(head_dim))
     attention_fused_forward_kernel(AttentionPairs<T> pairs, HeadRows<T> out, float* log_sum_exp) {
     auto& tiles = *shared_memory<AttentionTiles<head_dim>>();
     const TileRows mine = rows_of_tile(pairs.q_offsets, pairs.sequences, blockIdx.x / pairs.heads);
@@ -114,21 +116,19 @@ __global__ void __launch_bounds__(tile_threads)
         if (hidden(pairs, at, tiles)) continue;
         fill_bias(pairs, at, tiles);
         fill_keys(pairs, at, tiles);
-        __syncthreads();  // this one can be
+        finish_filling();
         attend(pairs, at, tiles, softmax, sums);
     }
+    wait_for_copies();  // of queries that see no tile of keys
     write_queries(pairs, at, softmax, sums, out, log_sum_exp);
 }
 
 template <class T, int head_dim>
 void forward(const AttentionForward& args) {
-    using Tiles = AttentionTiles<head_dim>;
     const char* const op = "attention_forward";
     const AttentionPairs<T> pairs(op, args);
-    const AttentionTerms& terms = args.terms;
-    const bool tables = terms.key_table || terms.query_table || terms.value_table;
     launch(one_block_each(op, most_tiles(args.q.shape[0], pairs.sequences) * pairs.heads, tile_threads,
-                          tables ? sizeof(Tiles) : offsetof(Tiles, q_plus_v)),
+                          bytes_of<head_dim>(parts_for(args.terms, TileParts::content))),
            attention_fused_forward_kernel<T, head_dim>, pairs, HeadRows<T>(args.out), args.log_sum_exp.as<float>());
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // Attention on tensor cores: for operands in bfloat16, in tiles of 64 queries and 64 keys. The plain kernels (attention.cu) do the rest.
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/attention.h"
@@ -9,24 +10,29 @@
 
 namespace locus::LOCUS_TARGET {
 
-/// Whether rows begin where four numbers can be read at once.
-inline bool begins_at_fours(const Tensor& x) {
-    return !x || (reinterpret_cast<std::uintptr_t>(x.data) % (4 * static_cast<std::uintptr_t>(size_of(x.dtype))) == 0 &&
-                  x.strides[0] % 4 == 0 && x.strides[1] % 4 == 0);
+/// Whether rows begin at multiples of 16 bytes, which are moved at once.
+inline bool begins_at_16_bytes(const Tensor& x) {
+    const auto step = static_cast<std::int64_t>(16 / size_of(x.dtype));
+    return !x ||
+           (reinterpret_cast<std::uintptr_t>(x.data) % 16 == 0 && x.strides[0] % step == 0 && x.strides[1] % step == 0);
 }
+
+/// Of shared memory that the largest of the kernels asks for: heads of 128 with tables are too much for a card that has 99 KB (compute capability 8.6, 8.9).
+std::size_t most_shared_bytes_of_fused(std::int64_t head_dim, const AttentionTerms& terms);
 
 /// What forward and backward ask of the operands that they share.
 template <class Args>
 bool is_fusable(const Args& args) {
     const std::int64_t head_dim = args.q.shape[2];
     const AttentionTerms& terms = args.terms;
-    const Tensor read_by_fours[] = {
+    const Tensor moved_by_16_bytes[] = {
         args.q, args.k, args.value, terms.key_table.rows, terms.query_table.rows, terms.value_table.rows,
     };
     bool aligned = true;
-    for (const Tensor& x : read_by_fours) aligned = aligned && begins_at_fours(x);
+    for (const Tensor& x : moved_by_16_bytes) aligned = aligned && begins_at_16_bytes(x);
     return (args.bfloat16 || args.q.dtype == DType::bfloat16) && fits_tensor_cores(head_dim) && !terms.channels[0] &&
-           !terms.channels[1] && !terms.channels[2] && aligned;
+           !terms.channels[1] && !terms.channels[2] && aligned &&
+           most_shared_bytes_of_fused(head_dim, terms) <= most_shared_bytes();
 }
 
 /// How many rows of x a sequence has at most.

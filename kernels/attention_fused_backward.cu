@@ -7,7 +7,7 @@
 //
 //   bytes    in 1 q, dout, out, dq once and k, value, bands for each tile of queries; in 2 k, value, dk, dvalue once and the others for each tile
 //   flop     content 14 S^2 head_dim per head (scores and dP twice), all on tensor cores
-//   memory   scratch: D [q_rows, heads], and what the terms need; in shared memory at most 152 KB
+//   memory   scratch: D [q_rows, heads], and what the terms need; in shared memory at most 141 KB
 //   papers   Dao 2022 and 2023 (FlashAttention)
 
 #include "kernels/attention_fused.h"
@@ -76,12 +76,13 @@ __global__ void __launch_bounds__(tile_threads)
         if (hidden<T, head_dim>(pairs, at, tiles)) continue;
         fill_bias<T, head_dim>(pairs, at, tiles);
         fill_keys<T, head_dim>(pairs, at, tiles);
-        __syncthreads();  // this one can be
+        finish_filling();
         ScoreStrip dropped, ds;
         find_gradients(b, at, tiles, dropped, ds);
         multiply_strip<tile_rows / 16>(dq, StripOf{ds}, tiles.k.columns_from(0));
         if (pairs.key_table.present()) add_rows_by_distance<head_dim>(pairs.key_table, at, tiles, ds, dq);
     }
+    wait_for_copies();  // of queries that see no tile of keys
     write_strip(to.dq, at.queries, at.head, pairs.scale, dq, to.accumulate);
 }
 
@@ -96,10 +97,11 @@ __device__ void add_rows_of_query_table(const VectorTable& table, const Attentio
     clear_spread<head_dim>(tiles);
     for (int n = static_cast<int>(threadIdx.x) % warp_size; n < strip_rows * tile_rows; n += warp_size) {
         const int j = n % strip_rows, i = n / strip_rows;
-        tiles.spread_by_distance.row(first + j)[i - j + strip_rows - 1] = tiles.gradients.ds.row(i)[first + j];
+        tiles.gradients.spread_by_distance.row(first + j)[i - j + strip_rows - 1] =
+            tiles.gradients.ds.row(i)[first + j];
     }
     __syncwarp();
-    multiply_strip<strip_distances / 16>(dk, tiles.spread_by_distance.rows_from(first),
+    multiply_strip<strip_distances / 16>(dk, tiles.gradients.spread_by_distance.rows_from(first),
                                          tiles.band.columns_from(tile_rows - strip_rows - first));
 }
 
@@ -157,9 +159,10 @@ __global__ void __launch_bounds__(tile_threads)
         fill_bias<T, head_dim>(pairs, at, tiles);
         fill_queries<T, head_dim>(pairs, at, tiles);
         fill_dout(b, at, tiles);
-        __syncthreads();  // this one can be
+        finish_filling();
         add_to_keys(b, at, tiles, dk, dvalue);
     }
+    wait_for_copies();  // of keys that no tile of queries sees
     write_strip(to.dk, at.keys, at.head, pairs.scale, dk, to.accumulate);
     write_strip(to.dvalue, at.keys, at.head, 1.0F, dvalue, to.accumulate);
 }
@@ -176,16 +179,26 @@ void backward(const AttentionBackward& args) {
                                 .dk = HeadRows<T>(args.dk),
                                 .dvalue = HeadRows<T>(args.dvalue),
                                 .accumulate = args.accumulate};
-    const auto blocks_for_tiles = [&](std::int64_t rows) {
+    const auto blocks_for_tiles = [&](std::int64_t rows, TileParts at_least) {
         return one_block_each(op, most_tiles(rows, b.pairs.sequences) * b.pairs.heads, tile_threads,
-                              sizeof(BackwardTiles<head_dim>));
+                              backward_bytes_of<head_dim>(parts_for(args.terms, at_least)));
     };
-    launch(blocks_for_tiles(q_rows), attention_fused_query_gradients_kernel<T, head_dim>, b, to);
-    launch(blocks_for_tiles(args.k.shape[0]), attention_fused_key_gradients_kernel<T, head_dim>, b, to);
+    launch(blocks_for_tiles(q_rows, TileParts::content), attention_fused_query_gradients_kernel<T, head_dim>, b, to);
+    launch(blocks_for_tiles(args.k.shape[0], TileParts::pairs), attention_fused_key_gradients_kernel<T, head_dim>, b,
+           to);
     attention_fused_terms(args, terms, memory, memory + sums);
 }
 
 }  // namespace
+
+std::size_t most_shared_bytes_of_fused(std::int64_t head_dim, const AttentionTerms& terms) {
+    const TileParts last = parts_for(terms, TileParts::pairs);
+    switch (head_dim) {
+        case 32: return backward_bytes_of<32>(last);
+        case 64: return backward_bytes_of<64>(last);
+        default: return backward_bytes_of<128>(last);
+    }
+}
 
 void attention_fused_backward(const AttentionBackward& args) {
     for_storage("attention_backward", args.q.dtype, [&](auto zero) {

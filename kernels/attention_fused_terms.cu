@@ -118,18 +118,20 @@ __device__ void add_to_band(BandStrips<n_tiles>& sums, const Askew& pairs, const
         for (int step = 0; step < tile_rows / 16; ++step) {
             if (!pairs.meets(first, 16 * step)) continue;
             const MmaA fragment = mma_a_of([&](int x, int n) { return pairs(first + x, 16 * step + n); });
-            LOCUS_UNROLL
-            for (int n = 0; n < n_tiles; ++n) multiply_add(sums[half][n], fragment, rows(step, n));
+            multiply_step(sums[half], fragment, rows, step);
         }
     }
 }
 
 /// What a tile, whose gradients are in shared memory, adds to a table's band.
-template <int head_dim>
-__device__ void add_to_table(Summand what, BackwardTiles<head_dim>& tiles, BandStrips<head_dim / 8>& sums) {
+template <class T, int head_dim>
+__device__ void add_to_table(const AttentionPairs<T>& pairs, Summand what, BackwardTiles<head_dim>& tiles,
+                             BandStrips<head_dim / 8>& sums) {
     if (what == Summand::none) return;
     const bool of_keys = what == Summand::keys, of_douts = what == Summand::douts;
-    SharedRows<tile_rows, head_dim>& rows = of_keys ? tiles.k : of_douts ? tiles.dout : tiles.q_plus_v;
+    SharedRows<tile_rows, head_dim>& rows = of_keys    ? tiles.k
+                                            : of_douts ? tiles.dout
+                                                       : queries_for_table<T, head_dim>(pairs, tiles);
     add_to_band(sums, Askew{of_douts ? tiles.gradients.dropped : tiles.gradients.ds, !of_keys}, rows.columns_from(0));
 }
 
@@ -155,7 +157,7 @@ __device__ void fill_tile(const FusedBackward<T>& b, const AttentionTile& at, Ba
     fill_queries<T, head_dim>(b.pairs, at, tiles);
     fill_keys<T, head_dim>(b.pairs, at, tiles);
     fill_dout(b, at, tiles);
-    __syncthreads();  // it can be read
+    finish_filling();
 }
 
 /// What a block sums up.
@@ -175,7 +177,7 @@ __device__ void add_tile(const FusedBackward<T>& b, const BandSums<head_dim>& wa
         share_gradients(tiles, dropped, ds);
     }
     LOCUS_UNROLL
-    for (int n = 0; n < bands_at_once(head_dim); ++n) add_to_table<head_dim>(wanted.of[n].what, tiles, sums.of[n]);
+    for (int n = 0; n < bands_at_once(head_dim); ++n) add_to_table(b.pairs, wanted.of[n].what, tiles, sums.of[n]);
 }
 
 /// The tiles of a sequence on a diagonal.
@@ -434,7 +436,7 @@ std::size_t add_some(const Parts& parts, const FusedBackward<T>& b, std::span<co
     for (std::size_t n = 0; n < count; ++n) wanted.of[n] = {tables[n].what, parts.table(static_cast<int>(n))};
     if (pairs) wanted.pairs = parts.pairs();
     launch(one_block_each(name, wanted.diagonals.count() * wanted.groups * b.pairs.heads, tile_threads,
-                          sizeof(BackwardTiles<head_dim>)),
+                          backward_bytes_of<head_dim>(parts_for(parts.args.terms, TileParts::pairs))),
            attention_band_sums_kernel<T, head_dim>, b, wanted);
     for (std::size_t n = 0; n < count; ++n) {
         add_bands(wanted.of[n].to, parts.sums());

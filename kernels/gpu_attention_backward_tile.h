@@ -5,7 +5,7 @@
 //     dP = drop'( dout V^T + dout Vband^T at its distance )       dS = f P (dP - D)
 //
 //   flop     a tile 4 * 64 * 64 head_dim, each of the three bands 5/4 of half of that
-//   memory   in shared memory at most 152 KB (head_dim 128)
+//   memory   in shared memory at most 141 KB (head_dim 128, all terms)
 
 #include "kernels/gpu_attention_tile.h"
 
@@ -26,10 +26,19 @@ struct FusedBackward {
 };
 
 template <int head_dim>
-struct BackwardTiles : AttentionTiles<head_dim> {
+struct DoutTile {
     SharedRows<tile_rows, head_dim> dout;
 };
+/// It stands first: of the others a kernel needs more or less.
+template <int head_dim>
+struct BackwardTiles : DoutTile<head_dim>, AttentionTiles<head_dim> {};
 static_assert(sizeof(BackwardTiles<128>) <= 160 * 1024, "a block of an A100 can have 163 KB");
+
+template <int head_dim>
+constexpr std::size_t backward_bytes_of(TileParts last) {
+    static_assert(sizeof(BackwardTiles<head_dim>) == sizeof(DoutTile<head_dim>) + sizeof(AttentionTiles<head_dim>));
+    return sizeof(DoutTile<head_dim>) + bytes_of<head_dim>(last);
+}
 
 // ---- the gradients of a tile's pairs ----
 
@@ -53,11 +62,12 @@ __device__ void add_products_with_value_table(const FusedBackward<T>& b, const A
 template <class T>
 __device__ void finish_gradients(const FusedBackward<T>& b, const AttentionTile& at, ScoreStrip& score,
                                  ScoreStrip& dp) {
-    float log_sum_exp[2] = {}, weighted_sum[2] = {};
+    float log2_sum_exp[2] = {}, weighted_sum[2] = {};
     for (int half = 0; half < 2; ++half) {
         const std::int64_t query = at.queries.begin + first_of_strip() + mma_row(2 * half);
         if (query >= at.queries.end) continue;
-        log_sum_exp[half] = b.log_sum_exp[query * b.pairs.heads + at.head];
+        const float log_sum_exp = b.log_sum_exp[query * b.pairs.heads + at.head];
+        if (log_sum_exp != -INFINITY) log2_sum_exp[half] = log_sum_exp * log2_of_e;  // else the query sees no key
         weighted_sum[half] = b.weighted_sum[query * b.pairs.heads + at.head];
     }
     KeptStrip drawn = {};
@@ -66,7 +76,7 @@ __device__ void finish_gradients(const FusedBackward<T>& b, const AttentionTile&
     LOCUS_UNROLL
     for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
     for (int e = 0; e < 4; ++e) {
-        const float p = score[n].at[e] == -INFINITY ? 0.0F : expf(score[n].at[e] - log_sum_exp[e / 2]);
+        const float p = power_of_two(score[n].at[e] * log2_of_e - log2_sum_exp[e / 2]);
         const float kept = !b.pairs.drops || drawn.keeps(n, e) ? if_kept : 0.0F;
         score[n].at[e] = p * kept;
         dp[n].at[e] = at.factor * p * (dp[n].at[e] * kept - weighted_sum[e / 2]);

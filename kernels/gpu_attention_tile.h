@@ -14,10 +14,13 @@
 // run on takes the terms by distance pair by pair.
 //
 //   flop     the band of a table 80/64 of what the content costs
-//   memory   in shared memory, at most 136 KB (head_dim 128, all tables)
+//   memory   in shared memory, at most 124 KB (head_dim 128, all terms)
+
+#include <cstddef>
 
 #include "kernels/attention_fused.h"
 #include "kernels/gpu_attention_pair.h"
+#include "kernels/gpu_copy.h"
 #include "kernels/gpu_mma.h"
 
 namespace locus::LOCUS_TARGET {
@@ -28,7 +31,7 @@ constexpr int tile_columns = tile_rows / 8;  // MmaC in a strip of scores
 
 using ScoreStrip = MmaC[tile_columns];
 
-/// A matrix in shared memory. What is added to each row keeps the eight rows that a fragment takes from in different banks.
+/// A matrix in shared memory. What is added to each row keeps the eight rows that a fragment takes from in different banks, 16 bytes of each.
 template <int rows, int columns>
 struct SharedRows {
     static constexpr int stride = columns + 8;
@@ -39,26 +42,51 @@ struct SharedRows {
     __device__ ColumnsOf columns_from(int n) { return {row(n), stride}; }
 };
 
-/// drop(P(i, j)) and dS(i, j)
-struct TileGradients {
-    SharedRows<tile_rows, tile_rows> dropped, ds;
+/// What pairs have when their scores are known.
+struct TileOfPairs {
+    SharedRows<tile_rows, tile_rows> ds;  // dS(i, j)
+    union {
+        SharedRows<tile_rows, tile_rows> dropped;                   // drop(P(i, j))
+        SharedRows<tile_rows, strip_distances> spread_by_distance;  // of a strip: what each pair has, at its distance
+    };
 };
 
-/// All that a tile needs in shared memory. Who needs less asks only for what stands before it.
+/// All that a tile needs in shared memory. Who needs less asks only for the first parts.
 template <int head_dim>
 struct AttentionTiles {
+    // content
     SharedRows<tile_rows, head_dim> q_plus_u, k, value;
     std::int32_t q_position[tile_rows], k_position[tile_rows];
     float bias[band_rows];
-    // With tables:
-    SharedRows<tile_rows, head_dim> q_plus_v;
-    SharedRows<band_rows, head_dim> band;
-    union {                                                 // the gradients come when the products are no longer needed
+    // pairs
+    union {  // one after the other, with a barrier of the block in between
         float by_distance[tile_rows][strip_distances + 4];  // of rows with the part of the band that their strip sees
-        TileGradients gradients;
+        TileOfPairs gradients;
     };
-    SharedRows<tile_rows, strip_distances> spread_by_distance;  // of a strip: what each pair has, at its distance
+    // band
+    SharedRows<band_rows, head_dim> band;
+    // q_plus_v
+    SharedRows<tile_rows, head_dim> q_plus_v;
 };
+
+/// Up to where a kernel needs them: the less, the more blocks run side by side.
+enum class TileParts : std::uint8_t { content, pairs, band, q_plus_v };
+
+inline TileParts parts_for(const AttentionTerms& terms, TileParts at_least) {
+    if (terms.key_table && (terms.content_bias || terms.position_bias)) return TileParts::q_plus_v;
+    return terms.key_table || terms.query_table || terms.value_table ? TileParts::band : at_least;
+}
+
+template <int head_dim>
+constexpr std::size_t bytes_of(TileParts last) {
+    using Tiles = AttentionTiles<head_dim>;
+    switch (last) {
+        case TileParts::content: return offsetof(Tiles, by_distance);
+        case TileParts::pairs: return offsetof(Tiles, band);
+        case TileParts::band: return offsetof(Tiles, q_plus_v);
+        default: return sizeof(Tiles);
+    }
+}
 
 /// Which 64 x 64 pairs, fewer at the ends of a sequence.
 struct AttentionTile {
@@ -98,25 +126,13 @@ __device__ inline Span tile_from(std::int64_t first, std::int64_t end) {
 
 // ---- into shared memory ----
 
-template <class T>
-struct alignas(4 * sizeof(T)) FourOf {
-    T at[4];
-};
-using Four = FourOf<float>;
-
-__device__ inline Four load_four(const float* from) { return *reinterpret_cast<const Four*>(from); }
-__device__ inline Four load_four(const bfloat16_t* from) {
-    const auto four = *reinterpret_cast<const FourOf<bfloat16_t>*>(from);
-    return {{load(four.at), load(four.at + 1), load(four.at + 2), load(four.at + 3)}};
-}
-__device__ inline void store_four(bfloat16_t* to, const Four& x) {
-    struct alignas(8) Pairs {
-        std::uint32_t at[2];
-    };
-    *reinterpret_cast<Pairs*>(to) = {{pair_of(x.at[0], x.at[1]), pair_of(x.at[2], x.at[3])}};
+__device__ inline void store_rounded(bfloat16_t* to, const Several<8>& x) {
+    Words words;
+    for (int n = 0; n < 4; ++n) words.of[n] = pair_of(x.of[2 * n], x.of[2 * n + 1]);
+    *reinterpret_cast<Words*>(to) = words;
 }
 
-/// Rows of a head, plus a shift; zeros after the last.
+/// Rows of a head, plus a shift; zeros after the last. In bfloat16 and without a shift they are copied as they are.
 template <class T>
 struct RowsOfHead {
     HeadRows<const T> x;
@@ -124,12 +140,16 @@ struct RowsOfHead {
     Span rows;
     const float* shift;  // [head_dim] or null
 
-    __device__ Four operator()(int row, int column) const {
-        if (rows.begin + row >= rows.end) return {};
-        Four four = load_four(x.of(rows.begin + row, head) + column);
+    /// Eight numbers to their place.
+    __device__ void put(bfloat16_t* to, int row, int column) const {
+        if (rows.begin + row >= rows.end) return store_rounded(to, Several<8>());
+        const T* const from = x.of(rows.begin + row, head) + column;
+        if constexpr (std::is_same_v<T, bfloat16_t>)
+            if (shift == nullptr) return copy_later(to, from);
+        Several<8> eight = load_several<8>(from);
         if (shift != nullptr)
-            for (int c = 0; c < 4; ++c) four.at[c] += shift[column + c];
-        return four;
+            for (int c = 0; c < 8; ++c) eight.of[c] += shift[column + c];
+        store_rounded(to, eight);
     }
 };
 /// Rows of a table from a distance on.
@@ -137,23 +157,37 @@ struct RowsOfBand {
     VectorTable table;
     std::int64_t head, first;
 
-    __device__ Four operator()(int row, int column) const {
-        return load_four(table.vector(head, first + row) + column);
+    __device__ void put(bfloat16_t* to, int row, int column) const {
+        store_rounded(to, load_several<8>(table.vector(head, first + row) + column));
     }
 };
 
+/// They can be read after finish_filling().
 template <int rows, int columns, class Source>
 __device__ void fill(SharedRows<rows, columns>& to, const Source& source) {
-    for (int n = static_cast<int>(threadIdx.x); n < rows * columns / 4; n += tile_threads) {
-        const int row = n / (columns / 4), column = n % (columns / 4) * 4;
-        store_four(to.row(row) + column, source(row, column));
+    for (int n = static_cast<int>(threadIdx.x); n < rows * columns / 8; n += tile_threads) {
+        const int row = n / (columns / 8), column = n % (columns / 8) * 8;
+        source.put(to.row(row) + column, row, column);
     }
+}
+
+/// What any thread has filled can be read by all.
+__device__ inline void finish_filling() {
+    wait_for_copies();
+    __syncthreads();
+}
+
+/// Where q_i + v stands: with q_i + u, when there is neither.
+template <class T, int head_dim>
+__device__ SharedRows<tile_rows, head_dim>& queries_for_table(const AttentionPairs<T>& pairs,
+                                                              AttentionTiles<head_dim>& tiles) {
+    return pairs.content_bias == pairs.position_bias ? tiles.q_plus_u : tiles.q_plus_v;
 }
 
 template <class T, int head_dim>
 __device__ void fill_queries(const AttentionPairs<T>& pairs, const AttentionTile& at, AttentionTiles<head_dim>& tiles) {
     fill(tiles.q_plus_u, RowsOfHead<T>{pairs.q, at.head, at.queries, pairs.of_head(pairs.content_bias, at.head)});
-    if (pairs.key_table.present())
+    if (pairs.key_table.present() && &queries_for_table(pairs, tiles) == &tiles.q_plus_v)
         fill(tiles.q_plus_v, RowsOfHead<T>{pairs.q, at.head, at.queries, pairs.of_head(pairs.position_bias, at.head)});
 }
 template <class T, int head_dim>
@@ -199,20 +233,27 @@ template <int head_dim>
 __device__ void fill_band(const VectorTable& table, const AttentionTile& at, AttentionTiles<head_dim>& tiles) {
     __syncthreads();
     fill(tiles.band, RowsOfBand{table, at.head, first_distance(tiles) - middle_of_band});
-    __syncthreads();
+    finish_filling();
 }
 
 // ---- scores ----
 
-/// tiles.by_distance = a strip of rows times the strip's part of the band, which begins at row `band`.
+/// Columns first .. first + columns - 1 of what multiply_by_band does.
+template <int head_dim, int first, int columns>
+__device__ void multiply_by_part_of_band(AttentionTiles<head_dim>& tiles, const RowsOf& rows, int band) {
+    MmaC product[columns / 8];
+    multiply_strip<head_dim / 16>(product, rows, tiles.band.rows_from(band + first));
+    LOCUS_UNROLL
+    for (int n = 0; n < columns / 8; ++n) LOCUS_UNROLL
+    for (int e = 0; e < 4; ++e)
+        tiles.by_distance[first_of_strip() + mma_row(e)][first + 8 * n + mma_column(e)] = product[n].at[e];
+}
+/// tiles.by_distance = a strip of rows times the strip's part of the band, which begins at row `band`. All at once would take too many registers.
 template <int head_dim>
 __device__ void multiply_by_band(AttentionTiles<head_dim>& tiles, const RowsOf& rows, int band) {
-    MmaC product[strip_distances / 8];
-    multiply_strip<head_dim / 16>(product, rows, tiles.band.rows_from(band));
-    LOCUS_UNROLL
-    for (int n = 0; n < strip_distances / 8; ++n) LOCUS_UNROLL
-    for (int e = 0; e < 4; ++e)
-        tiles.by_distance[first_of_strip() + mma_row(e)][8 * n + mma_column(e)] = product[n].at[e];
+    constexpr int half = strip_distances / 32 * 16;
+    multiply_by_part_of_band<head_dim, 0, half>(tiles, rows, band);
+    multiply_by_part_of_band<head_dim, half, strip_distances - half>(tiles, rows, band);
 }
 
 /// score(i, j) += row_i . band[i - j + 63], for rows that belong to queries.
@@ -283,7 +324,7 @@ __device__ void add_position_products(const AttentionPairs<T>& pairs, const Atte
             score);
     if (pairs.key_table.present()) {
         fill_band(pairs.key_table, at, tiles);
-        add_products_of_queries(tiles, tiles.q_plus_v, score);
+        add_products_of_queries(tiles, queries_for_table(pairs, tiles), score);
     }
     if (pairs.query_table.present()) {
         fill_band(pairs.query_table, at, tiles);
@@ -303,6 +344,21 @@ __device__ void find_scores(const AttentionPairs<T>& pairs, const AttentionTile&
     for (int e = 0; e < 4; ++e)
         score[n].at[e] = finished_score(pairs, at, tiles, first + mma_row(e), 8 * n + mma_column(e), score[n].at[e]);
 }
+
+// ---- exponentials ----
+
+/// exp(x) = 2^(x log2_of_e), which a GPU has an instruction for. Its error, 2^-22 of the result, is nothing beside the rounding to bfloat16.
+constexpr float log2_of_e = 1.4426950408889634F;
+
+#ifdef __CUDACC__
+__device__ inline float power_of_two(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+#else
+inline float power_of_two(float x) { return exp2f(x); }
+#endif
 
 // ---- dropout ----
 
@@ -353,11 +409,12 @@ template <int head_dim>
 __device__ void clear_spread(AttentionTiles<head_dim>& tiles) {
     __syncwarp();  // what was there has been read
     for (int n = static_cast<int>(threadIdx.x) % warp_size; n < strip_rows * strip_distances; n += warp_size)
-        store(tiles.spread_by_distance.row(first_of_strip() + n / strip_distances) + n % strip_distances, 0.0F);
+        store(tiles.gradients.spread_by_distance.row(first_of_strip() + n / strip_distances) + n % strip_distances,
+              0.0F);
     __syncwarp();
 }
 
-/// tiles.spread_by_distance[i, i - j + 63] = x(i, j), as the strip sees it; 0 elsewhere.
+/// spread_by_distance[i, i - j + 63] = x(i, j), as the strip sees it; 0 elsewhere.
 template <int head_dim>
 __device__ void spread_queries(AttentionTiles<head_dim>& tiles, const ScoreStrip& x) {
     const int first = first_of_strip();
@@ -365,7 +422,8 @@ __device__ void spread_queries(AttentionTiles<head_dim>& tiles, const ScoreStrip
     LOCUS_UNROLL
     for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
     for (int e = 0; e < 4; ++e)
-        store(tiles.spread_by_distance.row(first + mma_row(e)) + mma_row(e) - (8 * n + mma_column(e)) + middle_of_band,
+        store(tiles.gradients.spread_by_distance.row(first + mma_row(e)) + mma_row(e) - (8 * n + mma_column(e)) +
+                  middle_of_band,
               x[n].at[e]);
     __syncwarp();
 }
@@ -375,18 +433,18 @@ template <int head_dim>
 __device__ void add_rows_pair_by_pair(const VectorTable& table, const AttentionTile& at,
                                       AttentionTiles<head_dim>& tiles, const ScoreStrip& x, MmaC (&sum)[head_dim / 8]) {
     const int first = first_of_strip();
-    __syncwarp();  // what was there has been read
+    __syncthreads();  // by_distance, which is in the same place, has been read
     LOCUS_UNROLL
     for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
     for (int e = 0; e < 4; ++e)
-        store(tiles.spread_by_distance.row(first + mma_row(e)) + 8 * n + mma_column(e), x[n].at[e]);
+        store(tiles.gradients.spread_by_distance.row(first + mma_row(e)) + 8 * n + mma_column(e), x[n].at[e]);
     __syncwarp();
     for (int j = 0; at.keys.begin + j < at.keys.end; ++j) LOCUS_UNROLL
     for (int e = 0; e < 4; ++e) {
         const int i = first + mma_row(e);
         const std::int64_t r = static_cast<std::int64_t>(tiles.q_position[i]) - tiles.k_position[j];
         const float* const row = table.vector(at.head, r) + mma_column(e);
-        const float factor = load(tiles.spread_by_distance.row(i) + j);
+        const float factor = load(tiles.gradients.spread_by_distance.row(i) + j);
         LOCUS_UNROLL
         for (int n = 0; n < head_dim / 8; ++n) sum[n].at[e] += factor * row[8 * n];
     }
@@ -400,7 +458,7 @@ __device__ void add_rows_by_distance(const VectorTable& table, const AttentionTi
     const int first = first_of_strip();
     fill_band(table, at, tiles);
     spread_queries(tiles, x);
-    multiply_strip<strip_distances / 16>(sum, tiles.spread_by_distance.rows_from(first),
+    multiply_strip<strip_distances / 16>(sum, tiles.gradients.spread_by_distance.rows_from(first),
                                          tiles.band.columns_from(first));
 }
 

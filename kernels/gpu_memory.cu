@@ -133,6 +133,14 @@ void check_queued(cudaError_t error, const char* what, const char* file, int lin
     check_runtime(error, what, file, line);
 }
 
+std::size_t most_shared_bytes() {
+    int device = 0, bytes = 0;
+    check_runtime(cudaGetDevice(&device), "asking for the device");
+    check_runtime(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+                  "asking for its shared memory");
+    return static_cast<std::size_t>(bytes);
+}
+
 void check_launch(const Launch& how) {
     cudaError_t error = cudaGetLastError();
     if (error == cudaSuccess) error = wait_if_wished();

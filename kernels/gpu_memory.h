@@ -62,6 +62,9 @@ void* scratch(std::size_t bytes);
 /// Where kernels note a Fault.
 int* faults();
 
+/// Of shared memory, that a block can have.
+std::size_t most_shared_bytes();
+
 struct Launch;
 #ifdef __CUDACC__
 void* stream();

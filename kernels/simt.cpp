@@ -6,6 +6,7 @@
 #include <boost/context/fixedsize_stack.hpp>
 #include <deque>
 #include <numeric>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -97,6 +98,7 @@ Block the_block;
 Block& block() { return the_block; }
 
 Order order = Order::forward;
+std::size_t shared_bytes_of_a_block = std::size_t{227} << 10U;
 
 // Called by a thread: lets others run.
 void give_way() {
@@ -161,7 +163,23 @@ void resume(Thread& thread) {
                                       : "they wait at different places"));
 }
 
-// Rounds over the threads, in the chosen order, until all have ended.
+// Rounds over these threads until none can go on. Returns how many have ended; `moved` if any has moved.
+unsigned let_run(std::span<const unsigned> turns, bool& moved) {
+    unsigned ended = 0;
+    for (bool again = true; again;) {
+        again = false;
+        for (const unsigned t : turns) {
+            Thread& thread = block().threads[t];
+            if (!may_run(thread)) continue;
+            again = moved = true;
+            resume(thread);
+            ended += thread.ended ? 1 : 0;
+        }
+    }
+    return ended;
+}
+
+// Lets the threads run in the chosen order until all have ended.
 void run_block(const char* op, unsigned count, const std::function<void()>& body) {
     std::vector<unsigned> turns(count);
     std::iota(turns.begin(), turns.end(), 0U);
@@ -170,18 +188,13 @@ void run_block(const char* op, unsigned count, const std::function<void()>& body
         for (unsigned n = count; n > 1; --n)
             std::swap(turns[n - 1], turns[below(philox({blockIdx.x, stream_shuffle}, {n, blockIdx.y, 0, 0})[0], n)]);
     }
+    const unsigned together = order == Order::shuffled ? count : warp_size;
     for (unsigned t = 0; t < count; ++t) start(block().threads[t], body);
     for (unsigned ended = 0; ended < count;) {
         bool moved = false;
-        for (const unsigned t : turns) {
-            Thread& thread = block().threads[t];
-            if (!may_run(thread)) continue;
-            moved = true;
-            resume(thread);
-            ended += thread.ended ? 1 : 0;
-        }
-        if (moved) continue;
-        throw_stuck(op, ended, count);
+        for (unsigned first = 0; first < count; first += together)
+            ended += let_run(std::span(turns).subspan(first, std::min(together, count - first)), moved);
+        if (!moved) throw_stuck(op, ended, count);
     }
 }
 
@@ -207,13 +220,24 @@ void prepare_block(dim3 extent, std::size_t shared_bytes) {
 }  // namespace
 
 void set_order(Order next) { order = next; }
+void set_most_shared_bytes(std::size_t bytes) { shared_bytes_of_a_block = bytes; }
 
-// Limits of every GPU since compute capability 7.5, but for shared memory, which is that of 9.0.
+// NOLINTBEGIN(readability-identifier-naming)
+cudaError_t cudaGetDevice(int* device) {
+    *device = 0;
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+    *value = static_cast<int>(shared_bytes_of_a_block);
+    return cudaSuccess;
+}
+// NOLINTEND(readability-identifier-naming)
+
+// Limits of every GPU since compute capability 7.5, but for shared memory.
 bool can_be_launched(dim3 grid, dim3 extent, std::size_t shared_bytes) {
-    constexpr std::size_t most_shared_bytes = std::size_t{227} << 10U;
     constexpr std::uint64_t most_threads = 1024;
     return grid.x <= 2147483647 && grid.y <= 65535 && grid.z <= 65535 && extent.z <= 64 &&
-           std::uint64_t{extent.x} * extent.y * extent.z <= most_threads && shared_bytes <= most_shared_bytes;
+           std::uint64_t{extent.x} * extent.y * extent.z <= most_threads && shared_bytes <= shared_bytes_of_a_block;
 }
 
 void run(const char* op, dim3 grid, dim3 extent, std::size_t shared_bytes, std::function<void()> thread) {

@@ -34,8 +34,12 @@ struct dim3 {
 
 enum class Order : std::uint8_t { forward, backward, shuffled };
 
-/// In which order the threads of a block run from now on.
+/// In which order the threads of a block run from now on. Forward and backward, a warp goes on until it waits for the whole block, then the next one does;
+/// shuffled, all go on from one barrier to the next.
 void set_order(Order order);
+
+/// How much shared memory a block can have from now on. At first 227 KB, as with compute capability 9.0.
+void set_most_shared_bytes(std::size_t bytes);
 
 /// Queues a run of `thread` (simt_runtime.h), once for each thread of each block. Threads are numbered along x, then y, then z; 32 in a row are a warp.
 void run(const char* op, dim3 grid, dim3 block, std::size_t shared_bytes, std::function<void()> thread);

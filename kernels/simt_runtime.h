@@ -27,6 +27,7 @@ enum cudaError_t : std::uint16_t {
 };
 enum cudaMemcpyKind : std::uint8_t { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 enum cudaStreamCaptureMode : std::uint8_t { cudaStreamCaptureModeRelaxed };
+enum cudaDeviceAttr : std::uint8_t { cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
 constexpr unsigned cudaHostAllocDefault = 0, cudaEventDisableTiming = 2;
 using cudaStream_t = int;
 using cudaEvent_t = struct SimtEvent*;
@@ -36,8 +37,11 @@ struct cudaGraphNode;
 using cudaGraphNode_t = cudaGraphNode*;
 struct cudaGraphExecUpdateResultInfo {};
 
-/// Of the launches since the last call: what a GPU would have refused is not run. Kernels are limited as on every GPU, but for shared memory, of which the
-/// largest has 227 KB.
+cudaError_t cudaGetDevice(int* device);
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
+
+/// Of the launches since the last call: what a GPU would have refused is not run. Kernels are limited as on every GPU, but for shared memory: set_most_shared_bytes
+/// of simt.h.
 cudaError_t cudaGetLastError();
 void set_last_error(cudaError_t error);
 const char* cudaGetErrorString(cudaError_t error);

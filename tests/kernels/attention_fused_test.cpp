@@ -3,9 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <deque>
+#include <functional>
 
 #include "kernels/attention.h"
+#include "kernels/simt.h"
 #include "tests/kernels/attention_problem.h"
 #include "tests/kernels/attention_results.h"
 #include "tests/kernels/testing.h"
@@ -160,21 +165,66 @@ TEST_P(AttentionFused, EqualsTheTextbook) {
 INSTANTIATE_TEST_SUITE_P(Setups, AttentionFused, ::testing::ValuesIn(setups()),
                          [](const auto& info) { return info.param.name; });
 
+// Plain kernels do not round what they may round. If they do what is right, the tests above tell.
+bool is_taken(const AttentionSetup& setup, const std::function<void(AttentionForward&)>& change) {
+    AttentionProblem<float> rounded(setup, OnDevice::current()), exact(setup, OnDevice::current());
+    rounded.forward.bfloat16 = true;
+    change(rounded.forward);
+    change(exact.forward);
+    attention_forward(rounded.forward);
+    attention_forward(exact.forward);
+    EXPECT_TRUE(close("out", rounded.forward.out, exact.forward.out, 0.0, 1e-2));
+    return elements(rounded.forward.out) != elements(exact.forward.out);
+}
+
+AttentionSetup some_keys(std::int64_t head_dim) {
+    AttentionSetup setup;
+    setup.k_lengths = {50};
+    setup.head_dim = head_dim;
+    return setup;
+}
+
 // Otherwise the tests above could compare the plain kernels.
 TEST(AttentionFusedPath, IsTakenWhereOperandsMayBeRounded) {
     on_each_gpu([] {
-        for (const std::int64_t head_dim : {20, 32}) {
-            AttentionSetup setup;
-            setup.k_lengths = {50};
-            setup.head_dim = head_dim;
-            AttentionProblem<float> rounded(setup, OnDevice::current()), exact(setup, OnDevice::current());
-            rounded.forward.bfloat16 = true;
-            attention_forward(rounded.forward);
-            attention_forward(exact.forward);
-            EXPECT_EQ(elements(rounded.forward.out) == elements(exact.forward.out), head_dim == 20);
-            EXPECT_TRUE(close("out", rounded.forward.out, exact.forward.out, 0.0, 1e-2));
+        EXPECT_TRUE(is_taken(some_keys(32), [](AttentionForward&) {}));
+        EXPECT_FALSE(is_taken(some_keys(20), [](AttentionForward&) {}));
+    });
+}
+
+TEST(AttentionFusedPath, IsNotTakenWhereRowsBeginBetweenMultiplesOf16Bytes) {
+    on_each_gpu([] {
+        for (const std::int64_t offset : {2, 4}) {
+            std::deque<Memory> memory;
+            const auto move = [&](AttentionForward& forward) {
+                const Tensor k = forward.k;
+                memory.emplace_back(static_cast<std::size_t>(k.count() + offset) * sizeof(float));
+                float* const moved = reinterpret_cast<float*>(memory.back().data()) + offset;
+                std::copy_n(k.as<float>(), k.count(), moved);
+                forward.k = Tensor(moved, k.shape, k.dtype, k.device);
+            };
+            EXPECT_EQ(is_taken(some_keys(32), move), offset == 4);
         }
     });
+}
+
+// As compute capability 8.6 and 8.9.
+TEST(AttentionFusedPath, IsNotTakenWhereABlockHasTooLittleSharedMemory) {
+    const OnDevice scope(Device::simt);
+    simt::set_most_shared_bytes(std::size_t{99} << 10U);
+    AttentionSetup with_tables = some_keys(128);
+    with_tables.key_table = true;
+    EXPECT_FALSE(is_taken(with_tables, [](AttentionForward&) {}));
+    EXPECT_TRUE(is_taken(some_keys(128), [](AttentionForward&) {}));
+    for (const std::int64_t head_dim : {64, 128}) {
+        AttentionSetup setup = some_keys(head_dim);
+        everything(setup);
+        AttentionProblem<float> problem(setup, Device::simt);
+        problem.forward.bfloat16 = problem.backward.bfloat16 = true;
+        attention_forward(problem.forward);
+        EXPECT_NO_THROW(attention_backward(problem.backward));
+    }
+    simt::set_most_shared_bytes(std::size_t{227} << 10U);
 }
 
 TEST(AttentionFusedPath, GivesTheSameBitsInAnyOrderOfThreads) {

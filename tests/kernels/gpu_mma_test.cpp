@@ -20,7 +20,7 @@ std::vector<bfloat16_t> numbers(std::size_t count, std::uint32_t seed) {
     return x;
 }
 
-constexpr int m = 16, n_tiles = 3, n = 8 * n_tiles, steps = 2, k = 16 * steps;
+constexpr int m = 16, n_tiles = 4, n = 8 * n_tiles, steps = 2, k = 16 * steps;
 
 /// What two warps compute from the operands, each the whole product.
 template <class A, class B>
@@ -56,7 +56,7 @@ protected:
 INSTANTIATE_TEST_SUITE_P(Orders, GpuMma, ::testing::Values(Order::forward, Order::backward, Order::shuffled));
 
 TEST_P(GpuMma, MultipliesRowsWithRows) {
-    constexpr int stride = k + 4;
+    constexpr int stride = k + 8;
     const auto x = numbers(m * stride, 1), y = numbers(n * stride, 2);
     expect_product(
         product(RowsOf{x.data(), stride}, RowsOf{y.data(), stride}),
@@ -65,12 +65,22 @@ TEST_P(GpuMma, MultipliesRowsWithRows) {
 }
 
 TEST_P(GpuMma, MultipliesColumnsWithColumns) {
-    constexpr int stride = n + 4;
+    constexpr int stride = n + 8;
     const auto x = numbers(k * stride, 3), y = numbers(k * stride, 4);
     expect_product(
         product(ColumnsOf{x.data(), stride}, ColumnsOf{y.data(), stride}),
         [&](int row, int inner) { return &x[static_cast<std::size_t>(inner * stride + row)]; },
         [&](int inner, int column) { return &y[static_cast<std::size_t>(inner * stride + column)]; });
+}
+
+TEST_P(GpuMma, BlocksBeginAtAnyRowAndEveryEighthColumn) {
+    constexpr int stride = 8 + k + 8, first_row = 3, first_column = 8;
+    const auto x = numbers((first_row + m) * stride, 7), y = numbers((first_row + k) * stride, 8);
+    const auto first_of = [](const auto& matrix) { return matrix.data() + first_row * stride + first_column; };
+    expect_product(
+        product(RowsOf{first_of(x), stride}, ColumnsOf{first_of(y), stride}),
+        [&](int row, int inner) { return first_of(x) + row * stride + inner; },
+        [&](int inner, int column) { return first_of(y) + inner * stride + column; });
 }
 
 TEST_P(GpuMma, AStripInRegistersIsAnOperand) {

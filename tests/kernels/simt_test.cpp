@@ -55,6 +55,25 @@ TEST_P(SimtInOrder, AShuffleGivesTheOtherLanesNumberAgainAndAgain) {
     }
 }
 
+// Each thread reads what one of the other warp has written; both have waited for their own warp only.
+TEST(Simt, ABarrierOfAWarpInsteadOfTheBlocksShows) {
+    const auto sum_of_read = [](Order order) {
+        std::vector<int> shared(64);
+        int sum = 0;
+        set_order(order);
+        run("test", {1, 1, 1}, {64, 1, 1}, 0, [&] {
+            shared[threadIdx.x] = 1;
+            __syncwarp();
+            sum += shared[63 - threadIdx.x];
+        });
+        set_order(Order::forward);
+        return sum;
+    };
+    EXPECT_EQ(sum_of_read(Order::forward), 32);  // the first warp has found nothing
+    EXPECT_EQ(sum_of_read(Order::backward), 32);
+    EXPECT_GT(sum_of_read(Order::shuffled), 32);
+}
+
 TEST(Simt, AForgottenBarrierShowsInAnotherOrder) {
     const auto last_writer = [](Order order) {
         int shared = -1;
