@@ -1,11 +1,11 @@
 // The forward pass of attention on tensor cores. A block for each tile of 64 queries of a sequence and a head goes through the keys in tiles of 64;
 // scores, their exponentials and the sums of values stay in registers (gpu_attention_tile.h has the picture).
 //
-//     score = scale * ((Q + u) K^T  +  (Q + v) Kband^T and K Qband^T, each at its distance)  +  bias, times f
+//     score = scale * ((Q + u) K^T  +  A_n B_n^T  +  (Q + v) Kband^T and K Qband^T, each at its distance)  +  bias, times f
 //     out   = out * exp(maximum before - maximum now) + P V + (P spread by distance) Vband
 //
-//   bytes    q and out once; k, value and the bands of the tables once for 64 queries, mostly from the cache
-//   flop     content 4 S^2 head_dim per head, each table 2.5 S^2 head_dim, all on tensor cores
+//   bytes    q and out once; k, value and the bands of the tables once for 64 queries, mostly from the cache; channels, float32, of both sides too
+//   flop     content 4 S^2 head_dim per head, each table 2.5 S^2 head_dim, channels 2 S^2 for each, all on tensor cores
 //   papers   Dao 2022 and 2023 (FlashAttention); Milakov and Gimelshein 2018 (online softmax); Dai 2019 (a band of distances for a tile of pairs)
 
 #include "kernels/attention_fused.h"
@@ -90,8 +90,11 @@ __device__ void write_queries(const AttentionPairs<T>& pairs, const AttentionTil
     }
 }
 
+/// Of a multiprocessor. More would not have the registers.
+constexpr int blocks_at_once(int head_dim) { return head_dim == 128 ? 2 : 3; }
+
 template <class T, int head_dim>
-__global__ void __launch_bounds__(tile_threads)
+__global__ void __launch_bounds__(tile_threads, blocks_at_once(head_dim))
     attention_fused_forward_kernel(AttentionPairs<T> pairs, HeadRows<T> out, float* log_sum_exp) {
     auto& tiles = *shared_memory<AttentionTiles<head_dim>>();
     const TileRows mine = rows_of_tile(pairs.q_offsets, pairs.sequences, blockIdx.x / pairs.heads);
@@ -126,8 +129,11 @@ void forward(const AttentionForward& args) {
     const AttentionPairs<T> pairs(op, args);
     const AttentionTerms& terms = args.terms;
     const bool tables = terms.key_table || terms.query_table || terms.value_table;
-    launch(one_block_each(op, most_tiles(args.q.shape[0], pairs.sequences) * pairs.heads, tile_threads,
-                          tables ? sizeof(Tiles) : offsetof(Tiles, q_plus_v)),
+    const bool channels = terms.channels[0] || terms.channels[1] || terms.channels[2];
+    const std::size_t shared_bytes = tables     ? sizeof(Tiles)
+                                     : channels ? offsetof(Tiles, channels) + sizeof(Tiles::channels)
+                                                : offsetof(Tiles, by_distance);
+    launch(one_block_each(op, most_tiles(args.q.shape[0], pairs.sequences) * pairs.heads, tile_threads, shared_bytes),
            attention_fused_forward_kernel<T, head_dim>, pairs, HeadRows<T>(args.out), args.log_sum_exp.as<float>());
 }
 

@@ -25,12 +25,11 @@ bool is_fusable(const Args& args) {
     };
     bool aligned = true;
     for (const Tensor& x : read_by_fours) aligned = aligned && begins_at_fours(x);
-    return (args.bfloat16 || args.q.dtype == DType::bfloat16) && fits_tensor_cores(head_dim) && !terms.channels[0] &&
-           !terms.channels[1] && !terms.channels[2] && aligned;
+    return (args.bfloat16 || args.q.dtype == DType::bfloat16) && fits_tensor_cores(head_dim) && aligned;
 }
 
 void attention_fused_forward(const AttentionForward& args);
-/// dq, dk and dvalue; and the gradients of the terms, as far as regular sequences go.
+/// dq, dk, dvalue and the gradients of channels; and the gradients of the terms, as far as regular sequences go.
 void attention_fused_backward(const AttentionBackward& args);
 
 // ---- gradients of the terms: attention_fused_terms.cu ----

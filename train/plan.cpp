@@ -52,10 +52,7 @@ std::string describe_precision(const RunSettings& run) {
 }
 
 std::string describe_gpu(Device device, const RunSettings& run, const ModelSettings& model) {
-    bool has_channels = false;
-    for (const PositionSettings& position : model.position) has_channels = has_channels || position.encoding == "tupe";
-    return description_of(device) + "; " +
-           describe_attention(stored_activations(run), model.hidden / model.heads, has_channels);
+    return description_of(device) + "; " + describe_attention(stored_activations(run), model.hidden / model.heads);
 }
 
 PlannedVocabulary planned_vocabulary(const Settings& settings) {

@@ -20,6 +20,11 @@ void everything(AttentionSetup& s) {
     s.biases = 2;
 }
 
+void tupe(AttentionSetup& s) {
+    s.channels = 3, s.channel_counts = {64, 1, 1};
+    s.biases = 1;
+}
+
 std::vector<AttentionSetup> setups() {
     std::vector<AttentionSetup> all;
     const auto add = [&](const char* name, auto change) {
@@ -80,6 +85,28 @@ std::vector<AttentionSetup> setups() {
     });
     add("DebertaOfHeadDim64", [](AttentionSetup& s) { deberta(s), s.head_dim = 64, s.scale = 0.1; });
     add("DebertaOfHeadDim128", [](AttentionSetup& s) { deberta(s), s.head_dim = 128, s.scale = 0.06, s.heads = 1; });
+    add("OneListOfChannels", [](AttentionSetup& s) { s.channels = 1, s.channel_counts = {32, 0, 0}; });
+    add("TupeWithOddLengths", [](AttentionSetup& s) {
+        tupe(s), s.head_dim = 64, s.scale = 0.08, s.heads = 1, s.k_lengths = {1, 63, 64, 65, 130};
+    });
+    add("TupeOfHeadDim128",
+        [](AttentionSetup& s) { tupe(s), s.head_dim = 128, s.channel_counts[0] = 128, s.scale = 0.04, s.heads = 1; });
+    add("EverythingAndChannels", [](AttentionSetup& s) { everything(s), s.channels = 3; });
+    add("EverythingAndMoreChannelsThanAHeadHas", [](AttentionSetup& s) {
+        everything(s), s.channels = 3, s.channel_counts = {70, 17, 36}, s.scale = 0.15;
+    });
+    add("EverythingAndChannelsAroundTiles", [](AttentionSetup& s) {
+        everything(s), s.channels = 3, s.channel_counts = {31, 16, 8}, s.k_lengths = {1, 63, 64, 65, 130}, s.heads = 1,
+                       s.scale = 0.2;
+    });
+    add("EverythingAndChannelsMixed", [](AttentionSetup& s) {
+        everything(s), s.channels = 2, s.positions = Positions::mixed, s.sequence_scale = true;
+    });
+    add("EverythingAndChannelsSubsetInAWindow",
+        [](AttentionSetup& s) { everything(s), s.channels = 2, s.positions = Positions::subset, s.window = 9; });
+    add("ChannelsAsColumnsOfAProduct", [](AttentionSetup& s) {
+        tupe(s), s.fused_product = true, s.channel_counts = {32, 5, 2};
+    });
     add("HeadDim64", [](AttentionSetup& s) { everything(s), s.head_dim = 64, s.scale = 0.1; });
     add("HeadDim128", [](AttentionSetup& s) { everything(s), s.head_dim = 128, s.scale = 0.06, s.heads = 1; });
     return all;
@@ -144,6 +171,7 @@ TEST(AttentionFusedPath, IsTakenWhereOperandsMayBeRounded) {
             AttentionSetup setup;
             setup.k_lengths = {50};
             setup.head_dim = head_dim;
+            setup.channels = 3;
             AttentionProblem<float> rounded(setup, OnDevice::current()), exact(setup, OnDevice::current());
             rounded.forward.bfloat16 = true;
             attention_forward(rounded.forward);
@@ -159,6 +187,7 @@ TEST(AttentionFusedPath, GivesTheSameBitsInAnyOrderOfThreads) {
     setup.k_lengths = {70, 3};
     setup.head_dim = 32;
     setup.dropout = 0.3F;
+    setup.channels = 2;
     everything(setup);
     for (const Device device : gpus()) {
         std::vector<std::vector<double>> first;
