@@ -65,7 +65,9 @@ std::vector<AttentionSetup> setups() {
     add("EverythingOverSomeTiles", [](AttentionSetup& s) {
         everything(s), s.k_lengths = {130, 257}, s.heads = 1, s.reach = 70;
     });
-    add("EverythingMixed", [](AttentionSetup& s) { everything(s), s.positions = Positions::mixed; });
+    add("EverythingMixed", [](AttentionSetup& s) {
+        everything(s), s.positions = Positions::mixed, s.k_lengths = {17, 70, 81, 5};
+    });
     add("ContentAndPositionBiasAlone",
         [](AttentionSetup& s) { s.key_table = s.content_bias = s.position_bias = true; });
     add("LongestIsKnown", [](AttentionSetup& s) { everything(s), s.knows_longest = true; });
@@ -100,7 +102,8 @@ std::vector<AttentionSetup> setups() {
                        s.scale = 0.2;
     });
     add("EverythingAndChannelsMixed", [](AttentionSetup& s) {
-        everything(s), s.channels = 2, s.positions = Positions::mixed, s.sequence_scale = true;
+        everything(s), s.channels = 2, s.positions = Positions::mixed, s.k_lengths = {17, 70, 81, 5},
+                       s.sequence_scale = true;
     });
     add("EverythingAndChannelsSubsetInAWindow",
         [](AttentionSetup& s) { everything(s), s.channels = 2, s.positions = Positions::subset, s.window = 9; });
