@@ -4,7 +4,8 @@
 //   2. by key      a block for each key row and head: dk, dvalue, db
 //   3. the shares added to the gradients of the terms, in the order of the rows
 //
-// Where attention_fused.h can do all that, what remains is 1 without dq, and 3, for the terms of sequences that are not regular. Mostly there are none.
+// Where attention_fused.h can do all that, what remains is 1 without dq and da, and 3, for the terms of sequences that are not regular. Mostly there are
+// none.
 //
 //   owner    within a block, thread c owns column c of everything: it runs over a tile of pairs that all threads have prepared
 //   memory   scratch: D, and for each head at most 32 shares of the gradients of the terms
@@ -34,11 +35,6 @@ struct TermShares {
     Shares biases[max_attention_biases];
 };
 
-/// Where the gradients of one list of channels go; absent where nobody asks.
-struct ChannelGradients {
-    HeadRows<float> query, key;
-};
-
 template <class T>
 struct Backward : BackwardPairs<T> {
     HeadRows<T> dq, dk, dvalue;
@@ -58,9 +54,7 @@ struct Backward : BackwardPairs<T> {
           dk(args.dk),
           dvalue(args.dvalue),
           accumulate(args.accumulate) {
-        for (int n = 0; n < max_attention_channels; ++n)
-            dchannels[n] = {HeadRows<float>(args.dterms.channels[n].query),
-                            HeadRows<float>(args.dterms.channels[n].key)};
+        for (int n = 0; n < max_attention_channels; ++n) dchannels[n] = ChannelGradients(args.dterms.channels[n]);
     }
 };
 
@@ -304,7 +298,11 @@ void backward(const AttentionBackward& args, bool of_rows) {
     const char* const op = "attention_backward";
     Backward<T> b(op, args);
     lay_out(args, b, !of_rows);
-    if (!of_rows) b.dq = {}, mark_regular_sequences(args, b.regular);
+    if (!of_rows) {
+        b.dq = {};
+        for (ChannelGradients& gradients : b.dchannels) gradients = {};
+        mark_regular_sequences(args, b.regular);
+    }
     const std::int64_t heads = b.pairs.heads;
     const auto row_bytes = static_cast<std::size_t>(b.pairs.head_dim) * sizeof(float);
     launch(one_block_each(op, b.groups * heads, tile_pairs, row_bytes), attention_query_gradients_kernel<T>, b);

@@ -1,11 +1,11 @@
 // The forward pass of attention on tensor cores. A block for each tile of 64 queries of a sequence and a head goes through the keys in tiles of 64;
 // scores, their exponentials and the sums of values stay in registers (gpu_attention_tile.h has the picture).
 //
-//     score = scale * ((Q + u) K^T  +  (Q + v) Kband^T and K Qband^T, each at its distance)  +  bias, times f
+//     score = scale * ((Q + u) K^T  +  A_n B_n^T  +  (Q + v) Kband^T and K Qband^T, each at its distance)  +  bias, times f
 //     out   = out * exp(maximum before - maximum now) + P V + (P spread by distance) Vband
 //
-//   bytes    q and out once; k, value and the bands of the tables once for 64 queries, mostly from the cache
-//   flop     content 4 S^2 head_dim per head, each table 2.5 S^2 head_dim, all on tensor cores
+//   bytes    q and out once; k, value and the bands of the tables once for 64 queries, mostly from the cache; channels, float32, of both sides too
+//   flop     content 4 S^2 head_dim per head, each table 2.5 S^2 head_dim, channels 2 S^2 for each, all on tensor cores
 //   papers   Dao 2022 and 2023 (FlashAttention); Milakov and Gimelshein 2018 (online softmax); Dai 2019 (a band of distances for a tile of pairs)
 
 #include "kernels/attention_fused.h"

@@ -30,8 +30,7 @@ bool is_fusable(const Args& args) {
     };
     bool aligned = true;
     for (const Tensor& x : moved_by_16_bytes) aligned = aligned && begins_at_16_bytes(x);
-    return (args.bfloat16 || args.q.dtype == DType::bfloat16) && fits_tensor_cores(head_dim) && !terms.channels[0] &&
-           !terms.channels[1] && !terms.channels[2] && aligned &&
+    return (args.bfloat16 || args.q.dtype == DType::bfloat16) && fits_tensor_cores(head_dim) && aligned &&
            most_shared_bytes_of_fused(head_dim, terms) <= most_shared_bytes();
 }
 
@@ -41,7 +40,7 @@ inline std::int64_t longest_of(const AttentionRows& rows, const Tensor& x) {
 }
 
 void attention_fused_forward(const AttentionForward& args);
-/// dq, dk and dvalue; and the gradients of the terms, as far as regular sequences go.
+/// dq, dk, dvalue and the gradients of channels; and the gradients of the terms, as far as regular sequences go.
 void attention_fused_backward(const AttentionBackward& args);
 
 // ---- gradients of the terms: attention_fused_terms.cu ----

@@ -1,9 +1,11 @@
-// Gradients of q, k and value on tensor cores, from tiles of 64 queries and 64 keys (gpu_attention_backward_tile.h). Those of the terms:
-// attention_fused_terms.cu.
+// Gradients of q, k, value and further channels on tensor cores, from tiles of 64 queries and 64 keys (gpu_attention_backward_tile.h). Those of the
+// other terms: attention_fused_terms.cu.
 //
-//   1. by query    a block for each tile of queries goes through the keys: D, then dq = scale * (dS K + (dS spread by distance) Kband)
+//   1. by query    a block for each tile of queries goes through the keys: D, then dq = scale * (dS K + (dS spread by distance) Kband),
+//                                                                          da (gpu_attention_channels.h)
 //   2. by key      a block for each tile of keys goes through the queries: dvalue = drop(P)^T dout,
-//                                                                          dk = scale * (dS^T (Q + u) + (dS^T spread by distance) Qband)
+//                                                                          dk = scale * (dS^T (Q + u) + (dS^T spread by distance) Qband),
+//                                                                          db
 //
 //   bytes    in 1 q, dout, out, dq once and k, value, bands for each tile of queries; in 2 k, value, dk, dvalue once and the others for each tile
 //   flop     content 14 S^2 head_dim per head (scores and dP twice), all on tensor cores
@@ -12,6 +14,7 @@
 
 #include "kernels/attention_fused.h"
 #include "kernels/gpu_attention_backward_tile.h"
+#include "kernels/gpu_attention_channels.h"
 
 namespace locus::LOCUS_TARGET {
 namespace {
@@ -21,6 +24,7 @@ struct RowGradients {
     float* weighted_sum;  // D, [q_rows, heads]
     HeadRows<T> dq, dk, dvalue;
     bool accumulate;
+    ChannelGradients channels[max_attention_channels];
 };
 
 /// Rows of a strip to their places, times a factor.
@@ -81,6 +85,7 @@ __global__ void __launch_bounds__(tile_threads)
         find_gradients(b, at, tiles, dropped, ds);
         multiply_strip<tile_rows / 16>(dq, StripOf{ds}, tiles.k.columns_from(0));
         if (pairs.key_table.present()) add_rows_by_distance<head_dim>(pairs.key_table, at, tiles, ds, dq);
+        add_channel_gradients_of_queries<T, head_dim>(pairs, at, tiles, ds, to.channels);
     }
     wait_for_copies();  // of queries that see no tile of keys
     write_strip(to.dq, at.queries, at.head, pairs.scale, dq, to.accumulate);
@@ -129,9 +134,8 @@ __device__ void add_to_keys(const FusedBackward<T>& b, const AttentionTile& at, 
         find_gradients(b, at, tiles, dropped, ds);
         share_gradients(tiles, dropped, ds);
     }
-    const auto strip_of_keys = [](auto& x) { return ColumnsOf{x.row(0) + first_of_strip(), x.stride}; };
-    multiply_strip<tile_rows / 16>(dvalue, strip_of_keys(tiles.gradients.dropped), tiles.dout.columns_from(0));
-    multiply_strip<tile_rows / 16>(dk, strip_of_keys(tiles.gradients.ds), tiles.q_plus_u.columns_from(0));
+    multiply_strip<tile_rows / 16>(dvalue, columns_of_strip(tiles.gradients.dropped), tiles.dout.columns_from(0));
+    multiply_strip<tile_rows / 16>(dk, columns_of_strip(tiles.gradients.ds), tiles.q_plus_u.columns_from(0));
     if (!b.pairs.query_table.present()) return;
     if (at.runs_on)
         add_rows_of_query_table(b.pairs.query_table, at, tiles, dk);
@@ -161,6 +165,7 @@ __global__ void __launch_bounds__(tile_threads)
         fill_dout(b, at, tiles);
         finish_filling();
         add_to_keys(b, at, tiles, dk, dvalue);
+        add_channel_gradients_of_keys<T, head_dim>(pairs, at, tiles, to.channels);
     }
     wait_for_copies();  // of keys that no tile of queries sees
     write_strip(to.dk, at.keys, at.head, pairs.scale, dk, to.accumulate);
@@ -174,11 +179,13 @@ void backward(const AttentionBackward& args) {
     const FusedTerms terms = plan_fused_terms(args);
     auto* const memory = static_cast<float*>(scratch(static_cast<std::size_t>(sums + terms.end) * sizeof(float)));
     const FusedBackward<T> b(op, args, memory);
-    const RowGradients<T> to = {.weighted_sum = memory,
-                                .dq = HeadRows<T>(args.dq),
-                                .dk = HeadRows<T>(args.dk),
-                                .dvalue = HeadRows<T>(args.dvalue),
-                                .accumulate = args.accumulate};
+    RowGradients<T> to = {.weighted_sum = memory,
+                          .dq = HeadRows<T>(args.dq),
+                          .dk = HeadRows<T>(args.dk),
+                          .dvalue = HeadRows<T>(args.dvalue),
+                          .accumulate = args.accumulate,
+                          .channels = {}};
+    for (int n = 0; n < max_attention_channels; ++n) to.channels[n] = ChannelGradients(args.dterms.channels[n]);
     const auto blocks_for_tiles = [&](std::int64_t rows, TileParts at_least) {
         return one_block_each(op, most_tiles(rows, b.pairs.sequences) * b.pairs.heads, tile_threads,
                               backward_bytes_of<head_dim>(parts_for(args.terms, at_least)));

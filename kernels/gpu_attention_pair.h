@@ -74,6 +74,13 @@ struct BiasTable {
 struct ChannelRows {
     HeadRows<const float> query, key;
 };
+/// Where the gradients of one list of channels go; absent where nobody asks.
+struct ChannelGradients {
+    HeadRows<float> query, key;
+
+    ChannelGradients() = default;
+    explicit ChannelGradients(const AttentionChannels& gradients) : query(gradients.query), key(gradients.key) {}
+};
 
 /// Rows begin .. end - 1.
 struct Span {

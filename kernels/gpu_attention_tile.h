@@ -13,7 +13,10 @@
 // The products of a strip with its part of the band, [16, 80], go through shared memory, where each pair fetches its own. A tile whose positions do not
 // run on takes the terms by distance pair by pair.
 //
-//   flop     the band of a table 80/64 of what the content costs
+// Further channels are another product of queries and keys, head_dim of them at a time: the queries' go from memory straight into fragments, as a warp
+// needs those of its own strip only, and the keys', which all warps need, through shared memory. Missing ones, up to the next 16, are zeros.
+//
+//   flop     the band of a table 80/64 of what the content costs; channels as much as as many of the content's
 //   memory   in shared memory, at most 124 KB (head_dim 128, all terms)
 
 #include <cstddef>
@@ -60,21 +63,26 @@ struct AttentionTiles {
     float bias[band_rows];
     // pairs
     union {  // one after the other, with a barrier of the block in between
-        float by_distance[tile_rows][strip_distances + 4];  // of rows with the part of the band that their strip sees
+        float by_distance[tile_rows]
+                         [strip_distances + 4];  // of rows with the part of the band that their strip sees; or of pairs
         TileOfPairs gradients;
     };
-    // band
-    SharedRows<band_rows, head_dim> band;
+    // channels, band
+    union {  // each is filled anew whenever it is needed
+        SharedRows<tile_rows, head_dim> channels;
+        SharedRows<band_rows, head_dim> band;
+    };
     // q_plus_v
     SharedRows<tile_rows, head_dim> q_plus_v;
 };
 
 /// Up to where a kernel needs them: the less, the more blocks run side by side.
-enum class TileParts : std::uint8_t { content, pairs, band, q_plus_v };
+enum class TileParts : std::uint8_t { content, pairs, channels, band, q_plus_v };
 
 inline TileParts parts_for(const AttentionTerms& terms, TileParts at_least) {
     if (terms.key_table && (terms.content_bias || terms.position_bias)) return TileParts::q_plus_v;
-    return terms.key_table || terms.query_table || terms.value_table ? TileParts::band : at_least;
+    if (terms.key_table || terms.query_table || terms.value_table) return TileParts::band;
+    return terms.channels[0] || terms.channels[1] || terms.channels[2] ? TileParts::channels : at_least;
 }
 
 template <int head_dim>
@@ -83,6 +91,7 @@ constexpr std::size_t bytes_of(TileParts last) {
     switch (last) {
         case TileParts::content: return offsetof(Tiles, by_distance);
         case TileParts::pairs: return offsetof(Tiles, band);
+        case TileParts::channels: return offsetof(Tiles, channels) + sizeof(Tiles::channels);
         case TileParts::band: return offsetof(Tiles, q_plus_v);
         default: return sizeof(Tiles);
     }
@@ -162,6 +171,38 @@ struct RowsOfBand {
     }
 };
 
+/// Of further channels those from `first` on; zeros after the last, and after the last row.
+struct ChannelsOfRows {
+    HeadRows<const float> x;
+    std::int64_t head;
+    Span rows;
+    std::int64_t first;
+
+    __device__ float at(int row, int column) const {
+        const bool exists = rows.begin + row < rows.end && first + column < x.channels;
+        return exists ? x.of(rows.begin + row, head)[first + column] : 0.0F;
+    }
+    __device__ bool begin_at_16_bytes() const {
+        const auto address = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(x.data) / sizeof(float));
+        return ((address | x.row_stride | x.head_stride) & 3) == 0;
+    }
+    __device__ void put(bfloat16_t* to, int row, int column) const {
+        if (begin_at_16_bytes() && rows.begin + row < rows.end && first + column + 8 <= x.channels)
+            return store_rounded(to, load_several<8>(x.of(rows.begin + row, head) + first + column));
+        Several<8> eight;
+        for (int c = 0; c < 8; ++c) eight.of[c] = at(row, column + c);
+        store_rounded(to, eight);
+    }
+    /// As the left operand of a product: 16 rows from `row` on, 16 channels from `column` on.
+    __device__ MmaA fragment(int row, int column) const {
+        return mma_a_of([&](int i, int k) {
+            bfloat16_t rounded;
+            store(&rounded, at(row + i, column + k));
+            return rounded;
+        });
+    }
+};
+
 /// They can be read after finish_filling().
 template <int rows, int columns, class Source>
 __device__ void fill(SharedRows<rows, columns>& to, const Source& source) {
@@ -236,7 +277,55 @@ __device__ void fill_band(const VectorTable& table, const AttentionTile& at, Att
     finish_filling();
 }
 
+/// Waits likewise. The columns are the channels.
+template <int head_dim>
+__device__ void fill_channels(const ChannelsOfRows& channels, AttentionTiles<head_dim>& tiles) {
+    __syncthreads();
+    fill(tiles.channels, channels);
+    finish_filling();
+}
+
 // ---- scores ----
+
+/// score(i, j) += tiles.by_distance[i][j], where there are products of pairs.
+template <int head_dim>
+__device__ void add_products(const AttentionTiles<head_dim>& tiles, ScoreStrip& score) {
+    LOCUS_UNROLL
+    for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
+    for (int e = 0; e < 4; ++e)
+        score[n].at[e] += tiles.by_distance[first_of_strip() + mma_row(e)][8 * n + mma_column(e)];
+}
+
+/// by_distance[i][j] = a_i . b_j, a thread those of its own score. Out of line: what it needs of registers is not taken from scores without channels.
+template <int head_dim>
+__device__ [[gnu::noinline]] void multiply_channels(AttentionTiles<head_dim>& tiles, ChannelsOfRows a,
+                                                    ChannelsOfRows b) {
+    ScoreStrip product;
+    for (; b.first < b.x.channels; a.first += head_dim, b.first += head_dim) {
+        fill_channels(b, tiles);
+        for (int c = 0; c < head_dim && b.first + c < b.x.channels; c += 16)
+            multiply_strip<1>(
+                product, [&](int) { return a.fragment(first_of_strip(), c); },
+                RowsOf{tiles.channels.row(0) + c, tiles.channels.stride});
+    }
+    LOCUS_UNROLL
+    for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
+    for (int e = 0; e < 4; ++e)
+        tiles.by_distance[first_of_strip() + mma_row(e)][8 * n + mma_column(e)] = product[n].at[e];
+}
+
+/// score(i, j) += sum_n a_n,i . b_n,j
+template <class T, int head_dim>
+__device__ void add_channel_products(const AttentionPairs<T>& pairs, const AttentionTile& at,
+                                     AttentionTiles<head_dim>& tiles, ScoreStrip& score) {
+    LOCUS_UNROLL
+    for (int n = 0; n < max_attention_channels; ++n) {
+        if (!pairs.channels[n].key.present()) continue;
+        multiply_channels<head_dim>(tiles, {pairs.channels[n].query, at.head, at.queries, 0},
+                                    {pairs.channels[n].key, at.head, at.keys, 0});
+        add_products(tiles, score);
+    }
+}
 
 /// Columns first .. first + columns - 1 of what multiply_by_band does.
 template <int head_dim, int first, int columns>
@@ -294,9 +383,7 @@ __device__ void add_products_pair_by_pair(const AttentionTile& at, AttentionTile
         const std::int64_t r = static_cast<std::int64_t>(tiles.q_position[i]) - tiles.k_position[j];
         tiles.by_distance[i][j] = exists ? product_of(i, j, r) : 0.0F;
     }
-    LOCUS_UNROLL
-    for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL
-    for (int e = 0; e < 4; ++e) score[n].at[e] += tiles.by_distance[first + mma_row(e)][8 * n + mma_column(e)];
+    add_products(tiles, score);
 }
 
 /// A score of which the products are known.
@@ -338,6 +425,7 @@ __device__ void find_scores(const AttentionPairs<T>& pairs, const AttentionTile&
                             ScoreStrip& score) {
     const int first = first_of_strip();
     multiply_strip<head_dim / 16>(score, tiles.q_plus_u.rows_from(first), tiles.k.rows_from(0));
+    add_channel_products(pairs, at, tiles, score);
     add_position_products(pairs, at, tiles, score);
     LOCUS_UNROLL
     for (int n = 0; n < tile_columns; ++n) LOCUS_UNROLL

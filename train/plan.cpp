@@ -58,10 +58,7 @@ std::string describe_device(const RunSettings& run, const ModelSettings& model) 
         return reason.empty() ? "cpu; run.device=cuda would be " + description_of(Device::cuda)
                               : "cpu; no GPU: " + reason;
     }
-    bool has_channels = false;
-    for (const PositionSettings& position : model.position) has_channels = has_channels || position.encoding == "tupe";
-    return description_of(device) + "; " +
-           describe_attention(stored_activations(run), model.hidden / model.heads, has_channels);
+    return description_of(device) + "; " + describe_attention(stored_activations(run), model.hidden / model.heads);
 }
 
 std::string describe_multiplier(const RunSettings& run) {

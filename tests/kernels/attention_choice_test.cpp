@@ -6,14 +6,11 @@ namespace locus::test {
 namespace {
 
 TEST(AttentionChoice, IsDescribedWithItsReason) {
-    EXPECT_EQ(describe_attention(DType::bfloat16, 64, false), "attention on tensor cores (bfloat16, heads of 64)");
-    EXPECT_EQ(describe_attention(DType::float32, 64, false),
+    EXPECT_EQ(describe_attention(DType::bfloat16, 64), "attention on tensor cores (bfloat16, heads of 64)");
+    EXPECT_EQ(describe_attention(DType::float32, 64),
               "attention by plain kernels (float32, heads of 64): tensor cores are used for bfloat16 only");
-    EXPECT_EQ(describe_attention(DType::bfloat16, 48, false),
+    EXPECT_EQ(describe_attention(DType::bfloat16, 48),
               "attention by plain kernels (bfloat16, heads of 48): tensor cores are used for heads of 32, 64 or 128");
-    EXPECT_EQ(describe_attention(DType::bfloat16, 32, true),
-              "attention by plain kernels (bfloat16, heads of 32): the scores have channels of absolute positions "
-              "(tupe)");
 }
 
 }  // namespace

@@ -31,6 +31,11 @@ void some_rows(AttentionSetup& s) {
     s.heads = 1, s.reach = 90, s.knows_longest = true;
 }
 
+void tupe(AttentionSetup& s) {
+    s.channels = 3, s.channel_counts = {64, 1, 1};
+    s.biases = 1;
+}
+
 std::vector<AttentionSetup> setups() {
     std::vector<AttentionSetup> all;
     const auto add = [&](const char* name, auto change) {
@@ -71,7 +76,9 @@ std::vector<AttentionSetup> setups() {
     add("EverythingOverSomeTiles", [](AttentionSetup& s) {
         everything(s), s.k_lengths = {130, 257}, s.heads = 1, s.reach = 70;
     });
-    add("EverythingMixed", [](AttentionSetup& s) { everything(s), s.positions = Positions::mixed; });
+    add("EverythingMixed", [](AttentionSetup& s) {
+        everything(s), s.positions = Positions::mixed, s.k_lengths = {17, 70, 81, 5};
+    });
     add("ContentAndPositionBiasAlone",
         [](AttentionSetup& s) { s.key_table = s.content_bias = s.position_bias = true; });
     add("LongestIsKnown", [](AttentionSetup& s) { everything(s), s.knows_longest = true; });
@@ -108,6 +115,29 @@ std::vector<AttentionSetup> setups() {
     });
     add("DebertaOfHeadDim64", [](AttentionSetup& s) { deberta(s), s.head_dim = 64, s.scale = 0.1; });
     add("DebertaOfHeadDim128", [](AttentionSetup& s) { deberta(s), s.head_dim = 128, s.scale = 0.06, s.heads = 1; });
+    add("OneListOfChannels", [](AttentionSetup& s) { s.channels = 1, s.channel_counts = {32, 0, 0}; });
+    add("TupeWithOddLengths", [](AttentionSetup& s) {
+        tupe(s), s.head_dim = 64, s.scale = 0.08, s.heads = 1, s.k_lengths = {1, 63, 64, 65, 130};
+    });
+    add("TupeOfHeadDim128",
+        [](AttentionSetup& s) { tupe(s), s.head_dim = 128, s.channel_counts[0] = 128, s.scale = 0.04, s.heads = 1; });
+    add("EverythingAndChannels", [](AttentionSetup& s) { everything(s), s.channels = 3; });
+    add("EverythingAndMoreChannelsThanAHeadHas", [](AttentionSetup& s) {
+        everything(s), s.channels = 3, s.channel_counts = {70, 17, 36}, s.scale = 0.15;
+    });
+    add("EverythingAndChannelsAroundTiles", [](AttentionSetup& s) {
+        everything(s), s.channels = 3, s.channel_counts = {31, 16, 8}, s.k_lengths = {1, 63, 64, 65, 130}, s.heads = 1,
+                       s.scale = 0.2;
+    });
+    add("EverythingAndChannelsMixed", [](AttentionSetup& s) {
+        everything(s), s.channels = 2, s.positions = Positions::mixed, s.k_lengths = {17, 70, 81, 5},
+                       s.sequence_scale = true;
+    });
+    add("EverythingAndChannelsSubsetInAWindow",
+        [](AttentionSetup& s) { everything(s), s.channels = 2, s.positions = Positions::subset, s.window = 9; });
+    add("ChannelsAsColumnsOfAProduct", [](AttentionSetup& s) {
+        tupe(s), s.fused_product = true, s.channel_counts = {32, 5, 2};
+    });
     add("HeadDim64", [](AttentionSetup& s) { everything(s), s.head_dim = 64, s.scale = 0.1; });
     add("HeadDim128", [](AttentionSetup& s) { everything(s), s.head_dim = 128, s.scale = 0.06, s.heads = 1; });
     return all;
@@ -189,6 +219,9 @@ TEST(AttentionFusedPath, IsTakenWhereOperandsMayBeRounded) {
     on_each_gpu([] {
         EXPECT_TRUE(is_taken(some_keys(32), [](AttentionForward&) {}));
         EXPECT_FALSE(is_taken(some_keys(20), [](AttentionForward&) {}));
+        AttentionSetup with_channels = some_keys(32);
+        with_channels.channels = 3;
+        EXPECT_TRUE(is_taken(with_channels, [](AttentionForward&) {}));
     });
 }
 
@@ -232,6 +265,7 @@ TEST(AttentionFusedPath, GivesTheSameBitsInAnyOrderOfThreads) {
     setup.k_lengths = {70, 3};
     setup.head_dim = 32;
     setup.dropout = 0.3F;
+    setup.channels = 2;
     everything(setup);
     for (const Device device : gpus()) {
         std::vector<std::vector<double>> first;

@@ -2,6 +2,7 @@
 // Attention problems for tests and benchmarks: described in a few words, filled with seeded numbers, the same for float and double.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -35,8 +36,9 @@ struct AttentionSetup {
     bool key_table = false, query_table = false, value_table = false, shared_tables = false;
     bool content_bias = false, position_bias = false;
     int biases = 0;
-    int channels = 0;  // lists of further channels, of 3, 1 and 2 channels
-    int reach = 3;     // of tables and of the first bias; clamps beyond
+    int channels = 0;  // lists of further channels
+    std::array<std::int64_t, max_attention_channels> channel_counts = {3, 1, 2};
+    int reach = 3;  // of tables and of the first bias; clamps beyond
     int buckets =
         0;  // of tables, to each side: half of them for near distances, the others for ever more; 0: rows in no simple order
     std::int64_t window = 0;
@@ -222,11 +224,16 @@ private:
         if (setup_.position_bias) t.position_bias = tensor({setup_.heads, setup_.head_dim}, -1, 1);
         for (int n = 0; n < setup_.biases; ++n)
             t.biases[static_cast<std::size_t>(n)] = tensor({setup_.heads, 2 * (setup_.reach + n) + 1}, -1, 1);
-        const std::int64_t counts[] = {3, 1, 2};
         for (std::size_t n = 0; n < static_cast<std::size_t>(setup_.channels); ++n) {
-            t.channels[n].query = tensor({q_rows_, setup_.heads, counts[n]}, -1, 1);
-            t.channels[n].key = tensor({k_rows_, setup_.heads, counts[n]}, -1, 1);
+            t.channels[n].query = channel_rows(q_rows_, setup_.channel_counts[n]);
+            t.channels[n].key = channel_rows(k_rows_, setup_.channel_counts[n]);
         }
+    }
+
+    // With a fused product, further channels are columns of something wider too.
+    Tensor channel_rows(std::int64_t rows, std::int64_t count) {
+        const std::int64_t before = setup_.fused_product ? 1 : 0;
+        return tensor({rows, before + setup_.heads, count}, -1, 1).slice(1, before, before + setup_.heads);
     }
 
     Tensor gradient_of(const Tensor& term) { return term ? tensor(term.shape, -1, 1) : Tensor(); }

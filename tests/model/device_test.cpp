@@ -177,9 +177,9 @@ TEST(ModelOnAGpu, TrainsDebertaWithBfloat16) {
     }
 }
 
-// Two heads of 32: attention on tensor cores (kernels/attention_fused.cu), with tables of its queries and keys or with neither.
+// Two heads of 32: attention on tensor cores (kernels/attention_fused.cu), with tables of its queries and keys, with further channels or with neither.
 TEST(ModelOnAGpu, TrainsOnTensorCoresAsWithFloat32) {
-    for (const char* const encoding : {"disentangled", "shaw", "t5_bias", "absolute"}) {
+    for (const char* const encoding : {"disentangled", "shaw", "tupe", "t5_bias", "absolute"}) {
         SCOPED_TRACE(encoding);
         expect_bfloat16_is_close_on_each_gpu(small_settings(encoding), 64);
     }

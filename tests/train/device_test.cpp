@@ -137,7 +137,8 @@ TEST_P(TrainOn, TheChoiceOfAttentionIsDescribed) {
     EXPECT_EQ(choice(), "; attention by plain kernels (float32, heads of 64): tensor cores are used for bfloat16 only");
     run.precision = "bfloat16";
     EXPECT_EQ(choice(), "; attention on tensor cores (bfloat16, heads of 64)");
-    model.position = {default_position("tupe")};
+    model.heads = 4;
+    model.hidden = 48 * model.heads;
     EXPECT_NE(choice().find("plain kernels"), std::string::npos);
 }
 
