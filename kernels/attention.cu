@@ -4,6 +4,7 @@
 //
 //   bytes    q once, k and value once per query: from the caches, where they fit
 //   flop     as attention.h counts them, none of them on tensor cores
+//   bound    the caches' rate: half a flop for each byte read from them, where tiles of 64 queries have 64
 //   papers   Milakov and Gimelshein 2018 (online softmax)
 
 #include "kernels/attention.h"

@@ -10,6 +10,8 @@
 //   owner    within a block, thread c owns column c of everything: it runs over a tile of pairs that all threads have prepared
 //   memory   scratch: D, and for each head at most 32 shares of the gradients of the terms
 //   flop     scores and dP twice, in 1 and in 2; the rest as attention.h counts it
+//   bytes    1 reads k and value, 2 reads q and dout, for each row of the other side, from the caches
+//   bound    their rate: half a flop for each byte read
 
 #include "kernels/attention.h"
 #include "kernels/attention_fused.h"

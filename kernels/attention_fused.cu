@@ -6,6 +6,8 @@
 //
 //   bytes    q and out once; k, value and the bands of the tables once for 64 queries, mostly from the cache; channels, float32, of both sides too
 //   flop     content 4 S^2 head_dim per head, each table 2.5 S^2 head_dim, channels 2 S^2 for each, all on tensor cores
+//   bound    tensor cores from some 400 keys on: S / 2 flop per byte of q, k, value and out, against the some 200 that tensor cores do while a byte comes from memory;
+//            per byte of the cache 64
 //   papers   Dao 2022 and 2023 (FlashAttention); Milakov and Gimelshein 2018 (online softmax); Dai 2019 (a band of distances for a tile of pairs)
 
 #include "kernels/attention_fused.h"

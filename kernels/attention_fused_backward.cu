@@ -9,6 +9,7 @@
 //
 //   bytes    in 1 q, dout, out, dq once and k, value, bands for each tile of queries; in 2 k, value, dk, dvalue once and the others for each tile
 //   flop     content 14 S^2 head_dim per head (scores and dP twice), all on tensor cores
+//   bound    tensor cores from some 350 keys on: 0.6 S flop per byte of rows
 //   memory   scratch: D [q_rows, heads], and what the terms need; in shared memory at most 141 KB
 //   papers   Dao 2022 and 2023 (FlashAttention)
 

@@ -19,6 +19,7 @@
 //   order    every number has one owner, which adds in the order of sequences, tiles and distances
 //   flop     scores and dP once more, 4 S^2 head_dim per head and 2.5 for each table among the terms; for each gradient another 2.5
 //   bytes    q, k, value, dout once for each tile, from the cache; bands written and read once
+//   bound    tensor cores: with two tables 14 S^2 head_dim flop, 1.7 S per byte of q, k, value and dout
 //   memory   scratch: groups * heads * 4 longest * head_dim numbers for a table, groups being 64 tiles' worth of the longest sequence, one from 4,096 on
 //   limits   sequences whose queries and keys begin at one position and run on, or are made to (attention_some_rows.h); the others are
 //            attention_backward.cu's
