@@ -71,14 +71,19 @@ check_format() {
 }
 
 # The kernels choose the instruction set at run time; every choice has to give the same numbers. What a GPU computes does not depend on it.
-# The two rooms run beside each other: small tensors keep one core busy.
+# In as many parts as there are cores, since most tests keep only one of them busy.
 test_on_isa() {
-    local room rooms=()
+    local room part parts cores
+    cores=$(nproc)
     for room in kernels model; do
-        quietly "$room tests with LOCUS_ISA=$1" env LOCUS_ISA="$1" "build/release/tests/${room}_tests" --gtest_brief=1 --gtest_filter='-*Gpu*:*Simt*:*Fused*' &
-        rooms+=($!)
+        parts=()
+        for ((part = 0; part < cores; ++part)); do
+            quietly "$room tests with LOCUS_ISA=$1" env LOCUS_ISA="$1" GTEST_TOTAL_SHARDS="$cores" GTEST_SHARD_INDEX="$part" \
+                "build/release/tests/${room}_tests" --gtest_brief=1 --gtest_filter='-*Gpu*:*Simt*:*Fused*' &
+            parts+=($!)
+        done
+        for part in "${parts[@]}"; do wait "$part" || exit 1; done
     done
-    for room in "${rooms[@]}"; do wait "$room" || exit 1; done
 }
 
 run_sanitized() {
