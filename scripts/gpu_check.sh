@@ -174,9 +174,11 @@ if part tests; then
     # Of the kernels' tests those of the processor alone run as well: a minute, and nobody has to name those that run on both.
     tests='*Gpu*:*Device*:*Fused*:*Simt*' kernel_tests=$tests
     [ "$device" = cuda ] && tests='*Gpu*:*Device*-*simt*:*Simt*' kernel_tests='-*simt*:*Simt*'
-    check "kernels tests" within 240 "$build/tests/kernels_tests" --gtest_brief=1 --gtest_filter="$kernel_tests"
+    seconds=240
+    [ "$device" = simt ] && seconds=1200
+    check "kernels tests" within "$seconds" "$build/tests/kernels_tests" --gtest_brief=1 --gtest_filter="$kernel_tests"
     for room in model train; do
-        check "$room tests" within 180 "$build/tests/${room}_tests" --gtest_brief=1 --gtest_filter="$tests"
+        check "$room tests" within "$seconds" "$build/tests/${room}_tests" --gtest_brief=1 --gtest_filter="$tests"
     done
     end_of_part
 fi
