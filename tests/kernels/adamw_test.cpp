@@ -148,7 +148,8 @@ TEST(AdamW, DecayActsWithoutAGradient) {
 }
 
 TEST(AdamW, WithoutRunsAllDecaysOrNothing) {
-    const auto solved = [](Problem problem, bool decays) {
+    const auto solved = [](const Problem& begin, bool decays) {
+        Problem problem = begin;
         AdamW args = problem.args(2);
         args.run_ends = {};
         args.first_run_decays = decays;

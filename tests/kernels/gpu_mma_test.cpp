@@ -31,8 +31,8 @@ std::vector<float> product(const A& a, const B& b) {
         multiply_strip<steps>(strip, a, b);
         for (int tile = 0; tile < n_tiles; ++tile)
             for (int e = 0; e < 4; ++e)
-                c[static_cast<std::size_t>(((static_cast<int>(threadIdx.x / 32) * m + mma_row(e)) * n) + 8 * tile +
-                                           mma_column(e))] = strip[tile].at[e];
+                c.data()[(static_cast<int>(threadIdx.x / 32) * m + mma_row(e)) * n + 8 * tile + mma_column(e)] =
+                    strip[tile].at[e];
     });
     return c;
 }
@@ -44,7 +44,7 @@ void expect_product(const std::vector<float>& c, const OfA& a, const OfB& b) {
             for (int column = 0; column < n; ++column) {
                 float sum = 0;
                 for (int inner = 0; inner < k; ++inner) sum += load(a(row, inner)) * load(b(inner, column));
-                ASSERT_EQ(c[static_cast<std::size_t>((warp * m + row) * n + column)], sum) << row << ", " << column;
+                ASSERT_EQ(c.data()[(warp * m + row) * n + column], sum) << row << ", " << column;
             }
 }
 
@@ -60,8 +60,8 @@ TEST_P(GpuMma, MultipliesRowsWithRows) {
     const auto x = numbers(m * stride, 1), y = numbers(n * stride, 2);
     expect_product(
         product(RowsOf{x.data(), stride}, RowsOf{y.data(), stride}),
-        [&](int row, int inner) { return &x[static_cast<std::size_t>(row * stride + inner)]; },
-        [&](int inner, int column) { return &y[static_cast<std::size_t>(column * stride + inner)]; });
+        [&](int row, int inner) { return x.data() + row * stride + inner; },
+        [&](int inner, int column) { return y.data() + column * stride + inner; });
 }
 
 TEST_P(GpuMma, MultipliesColumnsWithColumns) {
@@ -69,8 +69,8 @@ TEST_P(GpuMma, MultipliesColumnsWithColumns) {
     const auto x = numbers(k * stride, 3), y = numbers(k * stride, 4);
     expect_product(
         product(ColumnsOf{x.data(), stride}, ColumnsOf{y.data(), stride}),
-        [&](int row, int inner) { return &x[static_cast<std::size_t>(inner * stride + row)]; },
-        [&](int inner, int column) { return &y[static_cast<std::size_t>(inner * stride + column)]; });
+        [&](int row, int inner) { return x.data() + inner * stride + row; },
+        [&](int inner, int column) { return y.data() + inner * stride + column; });
 }
 
 TEST_P(GpuMma, BlocksBeginAtAnyRowAndEveryEighthColumn) {
@@ -88,14 +88,12 @@ TEST_P(GpuMma, AStripInRegistersIsAnOperand) {
     const auto strip_of_x = [&](int step) {
         MmaC strip[2 * steps];
         for (int tile = 0; tile < 2 * steps; ++tile)
-            for (int e = 0; e < 4; ++e)
-                strip[tile].at[e] = load(&x[static_cast<std::size_t>(mma_row(e) * k + 8 * tile + mma_column(e))]);
+            for (int e = 0; e < 4; ++e) strip[tile].at[e] = load(x.data() + mma_row(e) * k + 8 * tile + mma_column(e));
         return StripOf{strip}(step);
     };
     expect_product(
-        product(strip_of_x, RowsOf{y.data(), k}),
-        [&](int row, int inner) { return &x[static_cast<std::size_t>(row * k + inner)]; },
-        [&](int inner, int column) { return &y[static_cast<std::size_t>(column * k + inner)]; });
+        product(strip_of_x, RowsOf{y.data(), k}), [&](int row, int inner) { return x.data() + row * k + inner; },
+        [&](int inner, int column) { return y.data() + column * k + inner; });
 }
 
 TEST(GpuMmaRounding, OfAStripIsToTheNearest) {
