@@ -240,6 +240,16 @@ Args in_slots(const Args& args, Slots& slots) {
     return slotted;
 }
 
+/// These are added to, and lists of channels that come from one variable share a gradient: they have to share its slots, too.
+void put_gradients_of_channels(const AttentionTermGradients& given, AttentionTermGradients& slotted, Slots& slots) {
+    for (std::size_t n = 0; n < max_attention_channels; ++n) {
+        if (!given.channels[n]) continue;
+        std::size_t first = 0;
+        while (given.channels[first].query.data != given.channels[n].query.data) ++first;
+        slotted.channels[n].query = first < n ? slotted.channels[first].query : slots.put(given.channels[n].query);
+    }
+}
+
 }  // namespace
 
 void with_queries_in_slots(const AttentionForward& args, const std::function<void(const AttentionForward&)>& attend) {
@@ -259,11 +269,10 @@ void with_queries_in_slots(const AttentionBackward& args, const std::function<vo
     slotted.out = slots.put(args.out);
     slotted.log_sum_exp = slots.put(args.log_sum_exp, INFINITY);
     slotted.dq = args.accumulate ? slots.put(args.dq) : slots.like(args.dq);
-    for (AttentionChannels& part : slotted.dterms.channels)
-        if (part) part.query = slots.put(part.query);
+    put_gradients_of_channels(args.dterms, slotted.dterms, slots);
     attend(slotted);
     slots.take(slotted.dq, args.dq);
-    for (int n = 0; n < max_attention_channels; ++n)
+    for (std::size_t n = 0; n < max_attention_channels; ++n)
         if (args.dterms.channels[n]) slots.take(slotted.dterms.channels[n].query, args.dterms.channels[n].query);
 }
 

@@ -107,9 +107,10 @@ void DeferredCopy::ask(const Tensor& tensor) {
     const Device device = tensor.device;
     const auto bytes = static_cast<std::size_t>(tensor.bytes());
     if (bytes > room_ || memory_.get_deleter().device != device) {
-        room_ = std::bit_ceil(bytes);
-        memory_ = {device == Device::cpu ? ::operator new(room_) : functions_of(device).allocate_pinned(room_),
+        const std::size_t room = std::bit_ceil(bytes);
+        memory_ = {device == Device::cpu ? ::operator new(room) : functions_of(device).allocate_pinned(room),
                    Release{device}};
+        room_ = room;
     }
     tensor_ = Tensor(memory_.get(), tensor.shape, tensor.dtype);
     if (device == Device::cpu) return copy(tensor, tensor_);

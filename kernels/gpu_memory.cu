@@ -2,6 +2,7 @@
 
 #include "kernels/gpu_memory.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <new>
@@ -114,10 +115,14 @@ void* stream() { return the_stream(); }
 
 void allow_shared_memory(const Launch& how, const void* kernel) {
     constexpr std::size_t without_asking = std::size_t{32} << 10U;  // 48 KB, less what kernels declare as __shared__
-    if (how.shared_bytes <= without_asking) return;
-    const int bytes = static_cast<int>(how.shared_bytes);
-    const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    static auto* const allowed =
+        new std::unordered_map<const void*, std::size_t>;  // never less again: launches may be recorded
+    std::size_t& bytes = (*allowed)[kernel];
+    if (how.shared_bytes <= std::max(bytes, without_asking)) return;
+    const cudaError_t error =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(how.shared_bytes));
     if (error != cudaSuccess) throw_gpu_error(described(how), error);
+    bytes = how.shared_bytes;
 }
 
 #else

@@ -67,12 +67,14 @@ void check(const Matmul& args) {
     LOCUS_CHECK(k == k_of_b && args.c.shape == (Shape{m, n}), "matmul", "shapes do not fit: " + forms(args));
     LOCUS_CHECK(args.rounding != Rounding::tf32 || args.a.device != Device::cpu, "matmul",
                 "the processor does not round to TF32");
-    LOCUS_CHECK(!args.a_column_sum || (args.transpose_a && !args.bias && args.a_column_sum.shape == (Shape{m})),
-                "matmul", "a_column_sum " + args.a_column_sum.shape.to_string() + " does not fit: " + forms(args));
-    if (!args.bias) return;
-    const DType dtype = args.a.device == Device::cpu ? args.a.dtype : DType::float32;
-    LOCUS_CHECK(args.bias.shape == (Shape{n}) && args.bias.is_contiguous() && args.bias.dtype == dtype, "matmul",
-                "bias does not fit: " + forms(args));
+    const DType dtype = args.a.device == Device::cpu ? args.a.dtype : DType::float32;  // of vectors
+    const auto is_vector = [&](const Tensor& x, std::int64_t count) {
+        return x.shape == (Shape{count}) && x.is_contiguous() && x.dtype == dtype && x.device == args.a.device;
+    };
+    LOCUS_CHECK(!args.bias || is_vector(args.bias, n), "matmul", "bias does not fit: " + forms(args));
+    if (!args.a_column_sum) return;
+    LOCUS_CHECK(args.transpose_a && !args.bias && args.c.dtype == dtype && is_vector(args.a_column_sum, m), "matmul",
+                "a_column_sum " + args.a_column_sum.shape.to_string() + " does not fit: " + forms(args));
 }
 
 // A sum over nothing.

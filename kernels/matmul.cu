@@ -27,6 +27,7 @@
 
 #include "kernels/add.h"
 #include "kernels/column_sum.h"
+#include "kernels/device.h"
 #include "kernels/round_to_bfloat16.h"
 #endif
 
@@ -225,6 +226,16 @@ Tensor rounded(const Tensor& x, char*& room) {
     return y;
 }
 
+// The library chooses without a promise where the vector begins, and some of its kernels read 16 bytes of it at a time: they fault elsewhere (PyTorch's pull
+// request 194497), as behind FIRE's parameters, which are an odd number.
+bool is_moved_first(const Tensor& bias) { return bias && alignment_of(bias.data) < 16; }
+
+Tensor moved(const Tensor& x, void* to) {
+    const Tensor y(to, x.shape, x.dtype, this_device);
+    copy(x, y);
+    return y;
+}
+
 void multiply_or_throw(const Matmul& args, cublasLtEpilogue_t epilogue, const void* vector) {
     if (!multiply(args, epilogue, vector)) throw GpuError("[matmul] cuBLASLt has no algorithm for this form");
 }
@@ -243,14 +254,16 @@ void multiply_and_sum(const Matmul& args, const Tensor& a, void* room) {
 void matmul(const Matmul& args) {
     const bool rounds_a = is_rounded_first(args, args.a), rounds_b = is_rounded_first(args, args.b);
     const bool rounds_bias = args.c.dtype == DType::bfloat16 && is_rounded_first(args, args.bias);
+    const bool moves_bias = !rounds_bias && is_moved_first(args.bias);
     const std::int64_t bytes = (rounds_a ? room_for(args.a) : 0) + (rounds_b ? room_for(args.b) : 0) +
-                               (rounds_bias ? room_for(args.bias) : 0) +
+                               (rounds_bias ? room_for(args.bias) : 0) + (moves_bias ? args.bias.bytes() : 0) +
                                (args.a_column_sum ? args.a_column_sum.bytes() : 0);
     auto* room = static_cast<char*>(scratch(static_cast<std::size_t>(bytes)));
     Matmul stored = args;  // as the library takes it
     if (rounds_a) stored.a = rounded(args.a, room);
     if (rounds_b) stored.b = rounded(args.b, room);
     if (rounds_bias) stored.bias = rounded(args.bias.reshape({1, args.bias.count()}), room);
+    if (moves_bias) stored.bias = moved(args.bias, room);
     if (args.a_column_sum) return multiply_and_sum(stored, args.a, room);
     multiply_or_throw(stored, args.bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT, stored.bias.data);
 }

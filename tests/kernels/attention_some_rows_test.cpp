@@ -111,7 +111,23 @@ TEST(AttentionSomeRows, DoNotLetEmptySlotsOverflow) {
         for (const double x : all) ASSERT_TRUE(std::isfinite(x));
 }
 
-// With channels, which the plain kernels alone have.
+TEST(AttentionSomeRows, AddToOneGradientForListsOfChannelsThatShareIt) {
+    AttentionSetup setup = some_rows(Positions::subset);
+    setup.channels = 3, setup.channel_counts = {3, 3, 3};
+    AttentionProblem<float> plain(setup, Device::simt), slotted(setup, Device::simt);
+    for (AttentionProblem<float>* problem : {&plain, &slotted}) {
+        for (AttentionTerms* terms : {&problem->forward.terms, &problem->backward.terms})
+            terms->channels[2].query = terms->channels[0].query;
+        problem->backward.dterms.channels[2].query = problem->backward.dterms.channels[0].query;
+        attention_forward(problem->forward);
+    }
+    attention_backward(plain.backward);
+    simt::with_queries_in_slots(slotted.backward, [](const AttentionBackward& args) { attention_backward(args); });
+    for (const std::size_t n : {0, 1})
+        EXPECT_TRUE(close("gradient of query channels", slotted.backward.dterms.channels[n].query,
+                          plain.backward.dterms.channels[n].query, 1e-6, 1e-5));
+}
+
 TEST(AttentionSomeRows, GiveInSlotsWhatTheyGiveWithoutThem) {
     AttentionSetup setup = some_rows(Positions::mixed_subset);
     setup.channels = 2;
