@@ -10,20 +10,16 @@ Exit code 69: the peer cannot be had here; the tables then stand without it.
 import argparse
 import pathlib
 import sys
-import tempfile
 
 import peer_attention
-from measured_program import ProgramError, run_json
+from measured_program import ProgramError, Stopped, run_json, stop_when_told
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def run_benchmark(options, folder):
+def run_benchmark(options):
     """What Google Benchmark wrote: {"context": ..., "benchmarks": [...]}"""
-    path = pathlib.Path(folder, "benchmark.json")
-    # It prints a table for people; the file holds the JSON.
-    command = '"$0" --device="$1" --benchmark_out="$2" --benchmark_out_format=json >&2 && cat "$2"'
-    return run_json(["sh", "-c", command, options.benchmark, options.device, path])
+    return run_json([options.benchmark, f"--device={options.device}", "--benchmark_format=json"])
 
 
 def run_peer(options):
@@ -32,6 +28,8 @@ def run_peer(options):
         result = run_json([options.python, ROOT / "scripts" / "peer_attention.py"])
     except ProgramError as error:
         return error
+    except Stopped:
+        return ProgramError("stopped", reason="stopped before it was done")
     return {(name, run["dropout"], run["length"]): run[name] for run in result["attention"] for name in ("forward", "backward")}
 
 
@@ -64,7 +62,13 @@ def tables(result, peer):
     lines = attention_table(attention, peer) + [""]
     if isinstance(peer, ProgramError):
         lines += [f"PyTorch's was not measured: {peer.reason or peer}", ""]
-    return lines + copying_table(others, float(result["context"]["copy_gigabytes_per_second"]))
+    lines += copying_table(others, float(result["context"]["copy_gigabytes_per_second"]))
+    refused = [f"{benchmark['name'].replace('/', ' ')} was not measured: {benchmark['error_message']}" for benchmark in failed(result)]
+    return lines + [""] * bool(refused) + refused
+
+
+def failed(result):
+    return [benchmark for benchmark in result["benchmarks"] if benchmark.get("error_occurred")]
 
 
 def main():
@@ -73,13 +77,15 @@ def main():
     parser.add_argument("--python", default=sys.executable, help="a python that has torch (default: the one that runs this script)")
     parser.add_argument("--device", choices=["cuda", "simt"], default="cuda")
     options = parser.parse_args()
+    stop_when_told()
     try:
-        with tempfile.TemporaryDirectory(prefix="locus-kernels-") as folder:
-            result = run_benchmark(options, folder)
-    except ProgramError as error:
-        sys.exit(f"compare_kernels.py: {error.reason or error}")
+        result = run_benchmark(options)
+    except (ProgramError, Stopped) as error:
+        sys.exit(f"compare_kernels.py: {getattr(error, 'reason', '') or str(error) or 'stopped'}")
     peer = run_peer(options) if options.device == "cuda" else {}
     print("\n".join(tables(result, peer)))
+    if failed(result):
+        sys.exit(1)
     if isinstance(peer, ProgramError):
         sys.exit(peer_attention.NOT_HERE if peer.code == peer_attention.NOT_HERE else 1)
 

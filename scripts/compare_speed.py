@@ -25,7 +25,7 @@ import tempfile
 
 import peer_pytorch
 import peer_transformers
-from measured_program import ProgramError, run_json
+from measured_program import ProgramError, Stopped, run_json, stop_when_told
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONFIGURATION = """run: {{name: speed, precision: {precision}, threads: {threads}, device: {device}}}
@@ -62,8 +62,8 @@ def batch_size(size, length):
     return max(1, peer_pytorch.SIZES[size]["batch"] * 128 // length)
 
 
-def compare(size, length, options, folder):
-    """(results of locus, results of the peer), one for each round; a ProgramError instead of the second when the peer did not run."""
+def compare(size, length, options, folder, ours, theirs):
+    """Adds the results of locus and of the peer, one for each round. A ProgramError when the peer did not run."""
     config = pathlib.Path(folder, f"{size}-{length}.yaml")
     config.write_text(configuration(size, length, options, options.position), encoding="utf-8")
     locus = [options.locus, "bench", config, "--json", "--steps", options.steps]
@@ -72,29 +72,49 @@ def compare(size, length, options, folder):
             "--position", options.position, "--library", options.library, "--device", options.device]
     peer += ["--warmup", "10"] * (options.device == "cuda")
     peer += ["--compile"] * options.compile + ["--stock"] * options.stock + ["--all-rows"] * options.all_rows
-    ours, theirs = [], []
     for done in range(options.rounds):
         print(f"{size}, length {length}: round {done + 1} of {options.rounds}", file=sys.stderr)
         ours.append(run_json(locus))
         try:
             theirs.append(run_json(peer))
         except ProgramError as error:
-            return ours, error
-    return ours, theirs
+            return error
+    return None
 
 
-def compare_encodings(size, length, options, folder):
-    """Results of locus for each encoding but the first, one for each round; each steps in turns with the first."""
-    first, *others = options.encodings
-    results = {other: [] for other in others}
+def compare_encodings(size, length, options, folder, results):
+    """Adds results of locus for each encoding but the first, one for each round; each steps in turns with the first."""
+    first = options.encodings[0]
     for done in range(options.rounds):
-        for other in others:
+        for other in results:
             print(f"{size}, length {length}, {other}: round {done + 1} of {options.rounds}", file=sys.stderr)
             config = pathlib.Path(folder, f"{size}-{length}-{other}.yaml")
             config.write_text(configuration(size, length, options, other), encoding="utf-8")
             results[other].append(run_json([options.locus, "bench", config, "--json", "--steps", options.steps,
                                             "--beside", f"model.position={first}", "model.architecture=bert"]))
-    return results
+
+
+def measure(options, folder, measured):
+    """Fills `measured` run by run, so that what there is can be told when we are stopped."""
+    for size in options.size:
+        for length in options.length:
+            if options.encodings:
+                measured[size, length] = {other: [] for other in options.encodings[1:]}
+                compare_encodings(size, length, options, folder, measured[size, length])
+            else:
+                ours, theirs = measured[size, length] = [], []
+                error = compare(size, length, options, folder, ours, theirs)
+                if error:
+                    measured[size, length] = ours, error
+
+
+def begun(measured, options):
+    """Without what there are no figures of."""
+    if options.encodings:
+        there = {key: {other: ours for other, ours in results.items() if ours} for key, results in measured.items()}
+        return {key: results for key, results in there.items() if results}
+    missing = ProgramError("stopped", reason="stopped before it was done")
+    return {key: (ours, theirs or missing) for key, (ours, theirs) in measured.items() if ours}
 
 
 def encodings_table(measured, options):
@@ -151,9 +171,15 @@ def circumstances(ours, theirs, options):
     if "gpu" in peer:
         peak = statistics.median(result["peak_gflops"] for result in ours) / 1e3
         return (f"{peer['gpu']}, {options.position} positions, {options.precision}; products {peak:,.0f} TFLOP/s; PyTorch {peer['torch']}, CUDA {peer['cuda']}, "
-                f"{peer['optimizer']} AdamW; {options.rounds} rounds in turns, medians.")
+                f"{peer['optimizer']} AdamW; {len(theirs)} rounds in turns, medians.")
     return (f"{peer['cpu']}, {peer['threads']} threads, {options.precision}; PyTorch {peer['torch']} ({peer['allocator']} allocator, "
-            f"{peer['optimizer']} AdamW, {peer['instruction_set']}); {options.rounds} rounds in turns, medians.")
+            f"{peer['optimizer']} AdamW, {peer['instruction_set']}); {len(theirs)} rounds in turns, medians.")
+
+
+def tell(text, options):
+    print(text)
+    if options.output:
+        options.output.write_text(text + "\n", encoding="utf-8")
 
 
 def main():
@@ -175,19 +201,21 @@ def main():
     parser.add_argument("--threads", type=int, default=0, help="0: all cores that the process may use")
     parser.add_argument("--output", type=pathlib.Path, help="also write the table into this file")
     options = parser.parse_args()
-    measured = {}
+    stop_when_told()
+    measured, failure = {}, None
     try:
         with tempfile.TemporaryDirectory(prefix="locus-speed-") as folder:
-            for size in options.size:
-                for length in options.length:
-                    run = compare_encodings if options.encodings else compare
-                    measured[size, length] = run(size, length, options, folder)
-        text = encodings_table(measured, options) if options.encodings else table(measured, options)
-        print(text)
-        if options.output:
-            options.output.write_text(text + "\n", encoding="utf-8")
-    except (ProgramError, OSError) as error:
-        sys.exit(f"compare_speed.py: {error}")
+            measure(options, folder, measured)
+    except (ProgramError, Stopped, OSError) as error:
+        failure = str(error) or "stopped before it was done"
+    measured = begun(measured, options)
+    try:
+        if measured:
+            tell(encodings_table(measured, options) if options.encodings else table(measured, options), options)
+    except OSError as error:
+        failure = error
+    if failure:
+        sys.exit(f"compare_speed.py: {failure}")
     codes = {} if options.encodings else {theirs.code for _, theirs in measured.values() if isinstance(theirs, ProgramError)}
     if codes:
         sys.exit(peer_pytorch.NOT_HERE if codes == {peer_pytorch.NOT_HERE} else 1)

@@ -9,25 +9,26 @@
 #       memcheck       the tests of small shapes under compute-sanitizer; so racecheck, synccheck and initcheck
 #       speed          steps of BERT-base beside PyTorch and transformers (compiled), and where their time goes
 #       kernels        attention beside PyTorch's, kernels beside the rate of copying
-#       racecheck
 #       deberta        steps of DeBERTa-base beside our BERT-base, transformers and flashdeberta
 #       memory         activations by length, and a step of DeBERTa-base on one sequence of 16,384 tokens
-#       synccheck
 #       small          steps of the small and the tiny model beside PyTorch
+#       racecheck
+#       synccheck
 #       initcheck
 #   --minutes N      begin nothing and stop everything when so many are over; what is missing is said (default: no limit)
 #   --device simt    the host's stand-in instead of a GPU: checks this script and the logic of the kernels, not the GPU (no sanitizer, no speed)
-#   --build DIR      a folder with the built program, tests and benchmarks (default: build/cuda, built when it is not there), or an archive of
-#                    scripts/pack_for_gpu.sh. What it was built from is said by a file `commit` in it, or by --commit
+#   --build DIR      a folder with the built program, tests and benchmarks (default: build/cuda, which is brought up to date), or an archive of
+#                    scripts/pack_for_gpu.sh. What it was built from is said by a file `commit` in it, or by --commit; else it is the checkout's
 #   --python FILE    one that has torch, and transformers, for the comparisons (default: python3); without them the report says so
-#   --output FILE    the report, Markdown (default: gpu-report.md)
+#   --output FILE    the report, Markdown, which is printed at the end (default: gpu-report.md). All that the checks said is added to FILE.log
 #   --steps N        steps of each run that is compared with the processor's (default: 50)
 #
-# For half an hour on a machine that is lent for 10 minutes at a time, three commands one after the other, with --build build/pack/locus-gpu.tar.xz:
-#   --minutes 9 --only tests,losses,memcheck      --minutes 9 --only speed,kernels      --minutes 8 --only racecheck,deberta,memory,synccheck,small,initcheck
+# For half an hour on a machine that is lent for 10 minutes at a time, three commands one after the other, with --build build/pack/locus-gpu.tar.xz and
+# --output where files are kept:
+#   --minutes 9 --only tests,losses,memcheck      --minutes 9 --only speed,kernels      --minutes 8 --only deberta,memory,small,racecheck,synccheck,initcheck
 
 device=cuda build='' python=python3 output=gpu-report.md steps=50 commit='' only='' minutes=0
-parts=(tests losses memcheck speed kernels racecheck deberta memory synccheck small initcheck)
+parts=(tests losses memcheck speed kernels deberta memory small racecheck synccheck initcheck)
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 while [ $# -gt 0 ]; do
@@ -61,12 +62,9 @@ trap 'rm -rf "$scratch"' EXIT
 
 if [ -z "$build" ]; then
     build=build/cuda
-    if [ ! -x "$build/locus" ] || [ ! -x "$build/tests/kernels_tests" ]; then
-        say "building $build"
-        quietly "configuring" cmake --preset cuda
-        quietly "the build" cmake --build --preset cuda
-        git rev-parse --short HEAD >"$build/commit"
-    fi
+    say "building $build"
+    quietly "configuring" cmake --preset cuda
+    quietly "the build" cmake --build --preset cuda
 elif [ -f "$build" ]; then
     mkdir "$scratch/build"
     quietly "unpacking $build" python3 -m tarfile -e "$build" "$scratch/build" # knows .xz where there is no xz
@@ -74,7 +72,7 @@ elif [ -f "$build" ]; then
 fi
 locus=$(absolute_path "$build/locus")
 [ -x "$locus" ] || fail "$locus is not there"
-[ -n "$commit" ] || commit=$(cat "$build/commit" 2>/dev/null || git rev-parse --short HEAD 2>/dev/null || echo unknown)
+[ -n "$commit" ] || commit=$(cat "$build/commit" 2>/dev/null || git describe --always --dirty 2>/dev/null || echo unknown)
 
 # A packed build brings its libraries. cuBLASLt is too large for that: it comes with CUDA or, beside PyTorch, as a package of Python.
 if [ -d "$build/lib" ]; then export LD_LIBRARY_PATH=$build/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi
@@ -88,6 +86,7 @@ export LOCUS_CACHE=$scratch/cache LOCUS_PROGRAM=$locus OMP_WAIT_POLICY=passive
 [ "$device" = cuda ] && export LOCUS_TEST_DEVICE=cuda
 failures=0
 [ -n "$only" ] || : >"$output"
+[ -s "$output" ] || : >"$output.log"
 
 # ---- time ----
 
@@ -111,6 +110,8 @@ is_asked_for() { [ -z "$only" ] || [[ ",$only," = *",$1,"* ]]; }
 check() {
     local name=$1 begin=$SECONDS code=0 result=passed line
     shift
+    : >"$scratch/log"
+    : >"$scratch/errors"
     if [ "$(seconds_left)" -lt 10 ]; then
         tell "| $name | **not begun**: no time left | | |"
         failures=$((failures + 1))
@@ -124,7 +125,8 @@ check() {
     124 | 137) result="**not finished**" ;;
     *) result="**failed**" ;;
     esac
-    line=$(grep -m 1 PASSED "$scratch/log" || tail -n 1 "$scratch/log") # tests that were skipped come after that line
+    { printf '\n==== %s: %s\n\n' "$name" "$result" && cat "$scratch/log" "$scratch/errors"; } >>"$output.log"
+    line=$(tail -n 1 "$scratch/log")
     case $line in '|'*) line='' ;; esac                                 # of a table that is shown below
     tell "| $name | $result | $((SECONDS - begin)) s | ${line:0:200} |"
     [ $code = 0 ] || [ $code = 69 ] && return 0
@@ -140,6 +142,31 @@ shown() {
 listed() {
     check "$@"
     { printf '\n%s\n\n' "$1" && sed 's/^/    /' "$scratch/log"; } >>"$scratch/found"
+}
+
+# in_shards SECONDS PROGRAM FILTER: tests in as many parts as there are cores: those after one at which the GPU gave up are lost, but only in its part.
+# Prints what failed, then its names, then how many passed.
+in_shards() {
+    local count shard code=0 processes=() failed=()
+    count=$(nproc)
+    for ((shard = 0; shard < count; ++shard)); do
+        OMP_NUM_THREADS=2 GTEST_TOTAL_SHARDS=$count GTEST_SHARD_INDEX=$shard \
+            within "$1" "$2" --gtest_filter="$3" >"$scratch/shard$shard" 2>&1 &
+        processes+=($!)
+    done
+    for ((shard = 0; shard < count; ++shard)); do
+        wait "${processes[shard]}" && continue
+        code=$?
+        cat "$scratch/shard$shard"
+        failed+=("$scratch/shard$shard")
+    done
+    for shard in "${failed[@]}"; do
+        sed -n 's/^\[  FAILED  \] \([^ ,]*\).* ms)$/failed: \1/p' "$shard"
+        grep -q '^\[  PASSED  \]' "$shard" || grep '^\[ RUN' "$shard" | tail -n 1 | sed 's/^\[ RUN *\] /ended in: /'
+    done
+    cat "$scratch"/shard* | awk '/^\[  PASSED  \]/ { passed += $4 } END { print passed + 0, "tests passed" }'
+    rm "$scratch"/shard*
+    return $code
 }
 
 # part NAME: begins it when it is asked for.
@@ -160,13 +187,14 @@ end_of_part() {
         rm "$scratch/$file"
     done
 }
+trap 'end_of_part; rm -rf "$scratch"' EXIT # also when somebody stops us
 
 if [ ! -s "$output" ]; then
     tell "# GPU check"
     tell ""
     tell "Commit $commit, device $device, $(date -u +%F)."
     if [ "$device" = cuda ]; then
-        tell "$(nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader 2>&1 | head -n 1)."
+        tell "$(nvidia-smi --query-gpu=name,memory.total,driver_version,clocks.sm,clocks.max.sm,power.limit --format=csv,noheader 2>&1 | head -n 1)."
     fi
 fi
 
@@ -174,12 +202,10 @@ if part tests; then
     # Of the kernels' tests those of the processor alone run as well: a minute, and nobody has to name those that run on both.
     tests='*Gpu*:*Device*:*Fused*:*Simt*' kernel_tests=$tests
     [ "$device" = cuda ] && tests='*Gpu*:*Device*-*simt*:*Simt*' kernel_tests='-*simt*:*Simt*'
-    seconds=240
+    seconds=180
     [ "$device" = simt ] && seconds=1200
-    check "kernels tests" within "$seconds" "$build/tests/kernels_tests" --gtest_brief=1 --gtest_filter="$kernel_tests"
-    for room in model train; do
-        check "$room tests" within "$seconds" "$build/tests/${room}_tests" --gtest_brief=1 --gtest_filter="$tests"
-    done
+    check "kernels tests" in_shards "$seconds" "$build/tests/kernels_tests" "$kernel_tests"
+    for room in model train; do check "$room tests" in_shards "$seconds" "$build/tests/${room}_tests" "$tests"; done
     end_of_part
 fi
 
@@ -249,9 +275,10 @@ fi
 # be new to it. Calls that CUDA refuses are no finding: tests ask for some, and the update of a graph may be refused.
 
 sanitize() { # tool, of what, program, filter
-    local command=(compute-sanitizer --tool "$1" --error-exitcode 1 --report-api-errors no --print-limit 20)
+    local seconds=60 command=(compute-sanitizer --tool "$1" --error-exitcode 1 --report-api-errors no --print-limit 20)
     [ "$1" = initcheck ] || command+=(--kernel-name kns=locus)
-    check "$1 of $2" within 120 "${command[@]}" "$build/tests/$3" --gtest_brief=1 --gtest_filter="$4"
+    [ "$1" = memcheck ] && seconds=120 command+=(--destroy-on-device-error kernel) # go on after a finding
+    check "$1 of $2" within "$seconds" "${command[@]}" "$build/tests/$3" --gtest_filter="$4"
 }
 
 sanitizer_part() { # tool
@@ -271,10 +298,11 @@ sanitizer_part memcheck
 
 # ---- speed: only a GPU has any ----
 
+# A step of `locus bench` is seven of the model: one whose parts are timed, two and four that are queued behind each other.
 compare() { # what compare_speed.py is asked for
-    within 400 "$python" scripts/compare_speed.py --device cuda --locus "$locus" --python "$python" --precision bfloat16 --rounds 2 "$@"
+    within 400 "$python" scripts/compare_speed.py --device cuda --locus "$locus" --python "$python" --precision bfloat16 --rounds 2 --steps 6 "$@"
 }
-bench() { within 120 "$locus" bench "$@" --set run.device=cuda run.precision=bfloat16 train.gradient_accumulation=1; }
+bench() { within 120 "$locus" bench "$@" --steps 6 --warmup 2 --set run.device=cuda run.precision=bfloat16 train.gradient_accumulation=1; }
 no_speed() { tell "| all of it | left out: $device has no speed | | |"; }
 
 if part speed; then
@@ -300,12 +328,10 @@ if part kernels; then
     end_of_part
 fi
 
-sanitizer_part racecheck
-
 if part deberta; then
     if [ "$device" = cuda ]; then
         shown "DeBERTa-base beside our BERT-base, steps in turns" \
-            compare --size base --length 512 128 --library transformers --encodings absolute disentangled
+            compare --size base --length 512 128 --library transformers --encodings absolute disentangled --rounds 1
         shown "DeBERTa-base beside transformers" compare --size base --length 512 --position disentangled --library transformers --rounds 1
         shown "DeBERTa-base beside flashdeberta" compare --size base --length 512 --position disentangled --library flashdeberta --rounds 1
         shown "DeBERTa-base beside transformers with torch.compile" \
@@ -329,19 +355,20 @@ if part memory; then
     end_of_part
 fi
 
-sanitizer_part synccheck
-
 if part small; then
     if [ "$device" = cuda ]; then
-        shown "BERT, small and tiny, beside PyTorch eager" compare --size small tiny
-        shown "the same in float32" compare --size small tiny --precision float32
+        shown "BERT, small and tiny, beside PyTorch eager" compare --size small tiny --steps 12
+        shown "the same in float32" compare --size small tiny --steps 12 --precision float32
     else
         no_speed
     fi
     end_of_part
 fi
 
+sanitizer_part racecheck
+sanitizer_part synccheck
 sanitizer_part initcheck
 
+cat "$output"
 say "$failures failed; the report is $output"
 [ "$failures" -eq 0 ]

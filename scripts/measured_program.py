@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 
@@ -12,6 +13,18 @@ class ProgramError(Exception):
     def __init__(self, message, code=None, reason=""):
         super().__init__(message)
         self.code, self.reason = code, reason
+
+
+class Stopped(Exception):
+    """Somebody wants us to end, as `timeout` does."""
+
+
+def stop_when_told():
+    """From now on SIGTERM raises Stopped, so that what was measured can still be told. The program that is running is killed."""
+    def stop(_signal, _frame):
+        raise Stopped
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def run_json(command, environment=None):

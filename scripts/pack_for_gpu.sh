@@ -41,7 +41,7 @@ for program in "${programs[@]}"; do
     strip -o "$folder/$program" "$build/$program"
     for library in $(libraries_of "$build/$program"); do cp -L "$library" "$folder/lib/"; done
 done
-cat "$build/commit" 2>/dev/null >"$folder/commit" || git describe --always --dirty >"$folder/commit"
+git describe --always --dirty >"$folder/commit"
 tar -C "$folder" -cf - . | xz -T0 --lzma2=preset=3,dict=64MiB >"$output"
 bytes=$(stat -c %s "$output")
 say "$output: $((bytes >> 20)) MiB, commit $(cat "$folder/commit")"

@@ -42,7 +42,10 @@ def make_library_model(library, size, length, position, dropout):
             for layer in model.deberta.encoder.layer:
                 layer.attention.self = attention(model.config)
         return model
-    return transformers.AutoModelForMaskedLM.from_config(bert_config(size, length, dropout), attn_implementation="sdpa")
+    model = transformers.AutoModelForMaskedLM.from_config(bert_config(size, length, dropout), attn_implementation="sdpa")
+    # No row is padded. Some versions (5.17) make a mask all the same when they are compiled, and then attention cannot be the fast one.
+    model.bert._create_attention_masks = lambda *_, **__: (None, None)
+    return model
 
 
 def build_model(library, size, length, position, dropout):

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 #include <memory>
 #include <set>
 #include <string_view>
@@ -65,8 +66,12 @@ void add(const Bench& bench, const std::string& name, Work work, const std::func
     benchmark::RegisterBenchmark(
         name.c_str(),
         [=](benchmark::State& state) {
-            Workspace workspace(bench.device);
-            time_on_device(state, bench.device, prepare(workspace));
+            try {
+                Workspace workspace(bench.device);
+                time_on_device(state, bench.device, prepare(workspace));
+            } catch (const std::exception& error) {  // the others may still be measured
+                return state.SkipWithError(error.what());
+            }
             const auto rate = benchmark::Counter::kIsIterationInvariantRate;
             if (work.flop > 0) state.counters["TFLOP/s"] = {work.flop * 1e-12, rate};
             if (work.bytes <= 0) return;

@@ -42,15 +42,6 @@ Device device_of_the_hour = Device::cpu;
 
 }  // namespace
 
-std::vector<Device> gpus() {
-    std::vector<Device> present;
-    const char* const only = std::getenv("LOCUS_TEST_DEVICE");  // of scripts/gpu_check.sh, which has little time
-    for (const Device device : {Device::simt, Device::cuda})
-        if (is_available(device) && (only == nullptr || std::string(only) == name_of(device)))
-            present.push_back(device);
-    return present;
-}
-
 OnDevice::OnDevice(Device device) : before_(device_of_the_hour) {
     setenv("LOCUS_GPU_WAIT", "1", 0);
     device_of_the_hour = device;

@@ -8,13 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "kernels/device.h"
 #include "kernels/tensor.h"
+#include "tests/gpus.h"
 
 namespace locus::test {
-
-/// Devices of this machine whose kernels can be compared with the processor's: simt always, cuda where there is a GPU.
-std::vector<Device> gpus();
 
 /// For its lifetime, new Memory lies on the device, and kernels called with it run there and are waited for.
 class OnDevice {

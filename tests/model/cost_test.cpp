@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/device.h"
+#include "tests/gpus.h"
 #include "tests/model/gradient_check.h"
 #include "tests/model/small_model.h"
 
@@ -216,8 +217,7 @@ TEST(Cost, MemoryEstimateOfActivationsIsWithinAFifthOnAGpu) {
     settings.heads = 2;
     settings.feed_forward = 256;
     settings.max_length = 128;
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         for (const DType arithmetic : {DType::float32, DType::bfloat16})
             expect_estimate_of_activations(settings, device, arithmetic, 16);
         settings.layers = 2;

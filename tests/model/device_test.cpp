@@ -9,6 +9,7 @@
 #include "kernels/round_to_bfloat16.h"
 #include "kernels/simt.h"
 #include "model/position/position_encoding.h"
+#include "tests/gpus.h"
 #include "tests/model/small_model.h"
 
 namespace locus {
@@ -88,8 +89,7 @@ ModelSettings with_dropout(ModelSettings settings) {
 void expect_same_on_each_gpu(const ModelSettings& given) {
     const ModelSettings settings = with_dropout(given);
     const Trained expected = train_on(Device::cpu, settings);
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         SCOPED_TRACE(name_of(device));
         expect_same(settings, train_on(device, settings), expected,
                     {.loss = 2e-5, .of_largest = 1e-4F, .absolute = 1e-6F});
@@ -104,8 +104,7 @@ void expect_bfloat16_is_close_on_each_gpu(const ModelSettings& given, std::int64
     settings.feed_forward = 10;
     constexpr double deviation = 0.1;
     const Trained expected = train_on(Device::cpu, settings, DType::float32, deviation);
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         SCOPED_TRACE(name_of(device));
         expect_same(settings, train_on(device, settings, DType::bfloat16, deviation), expected,
                     {.loss = 2e-2, .of_largest = 8e-2F, .absolute = 3e-4F});
@@ -141,8 +140,7 @@ TEST_P(OnAGpu, AModelTrainsOnLongSequencesAsOnTheProcessor) {
     settings.max_length = 2048;
     const std::vector<Lengths> lengths = {{{2048, 1}, {0, 701, 2047, 2048}}};
     const Trained expected = train_on(Device::cpu, settings, DType::float32, 0.3, lengths);
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         SCOPED_TRACE(name_of(device));
         expect_same(settings, train_on(device, settings, DType::float32, 0.3, lengths), expected,
                     {.loss = 2e-5, .of_largest = 1e-4F, .absolute = 1e-6F});
@@ -221,8 +219,7 @@ TEST(ModelOnAGpu, RecomputesAsOnTheProcessor) {
 
 // What is stored from the first block to the logits; the logits themselves and the losses are not.
 TEST(ModelOnAGpu, StoresActivationsAsBfloat16) {
-    for (const Device device : {Device::cpu, Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::cpu_and_gpus()) {
         SCOPED_TRACE(name_of(device));
         const DType expected = device == Device::cpu ? DType::float32 : DType::bfloat16;
         const auto model = perturbed_model(small_settings("absolute"), DType::bfloat16);
@@ -244,8 +241,7 @@ TEST(ModelOnAGpu, StoresActivationsAsBfloat16) {
 // y = x + (x as bfloat16): a third is rounded once on the way there and once on the way back.
 TEST(ModelOnAGpu, ConvertsValuesAndGradients) {
     constexpr float third = 1.0F / 3, rounded = 0x1.56p-2F;
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         Parameters parameters(DType::float32);
         Parameter& x = parameters.declare("x", {2, 3}, std::vector<double>(6, third));
         parameters.allocate();
@@ -292,8 +288,7 @@ double loss_of(const MaskedLanguageModel& model) {
 
 // Whoever changes the values, as the optimizer does, need not think of what is kept beside them.
 TEST(ModelOnAGpu, AForwardPassRoundsTheWeightsOfItsTime) {
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         const auto first = perturbed_model(aligned_settings(), DType::bfloat16, 0.3);
         const auto second = perturbed_model(aligned_settings(), DType::bfloat16, 0.2);
         first->move_to(device);
@@ -306,8 +301,7 @@ TEST(ModelOnAGpu, AForwardPassRoundsTheWeightsOfItsTime) {
 }
 
 TEST(ModelOnAGpu, ProductsTakeTheWeightsThatAreRounded) {
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         const auto model = perturbed_model(aligned_settings(), DType::bfloat16);
         model->move_to(device);
         Parameters& parameters = model->parameters();
@@ -368,8 +362,7 @@ TEST(ModelOnAGpu, WeightsThatAreRoundedBeforehandGiveTheSameBits) {
 TEST(ModelOnAGpu, TrainsWithTf32AsWithFloat32) {
     const ModelSettings settings = with_dropout(small_settings("disentangled"));
     const Trained expected = train_on(Device::cpu, settings);
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         const Trained got = train_on(device, settings, {DType::float32, Rounding::tf32});
         expect_same(settings, got, expected, {.loss = 2e-2, .of_largest = 2e-2F, .absolute = 1e-4F});
         double difference = 0;
@@ -380,8 +373,7 @@ TEST(ModelOnAGpu, TrainsWithTf32AsWithFloat32) {
 }
 
 TEST(ModelOnAGpu, RecomputesTheSameBitsInBfloat16) {
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         ModelSettings settings = deberta_with_everything("deberta-v2");
         settings.hidden_dropout = 0.3;
         const Trained kept = train_on(device, settings, DType::bfloat16);
@@ -393,8 +385,7 @@ TEST(ModelOnAGpu, RecomputesTheSameBitsInBfloat16) {
 }
 
 TEST(ModelOnAGpu, GivesTheSameBitsTwice) {
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         ModelSettings settings = small_settings("disentangled");
         settings.hidden_dropout = 0.3;
         for (const DType arithmetic : {DType::float32, DType::bfloat16}) {

@@ -33,6 +33,12 @@ class CompareKernelsTest(unittest.TestCase):
         self.assertIn("PyTorch's was not measured: No module named 'torch'", lines)
         self.assertIn("| forward, plain | 512 | 2,000 | 300 |  |  |", lines)
 
+    def test_a_kernel_that_was_refused_is_told_and_the_others_stand(self):
+        refused = {"name": "gelu_forward/manual_time", "error_occurred": True, "error_message": "the GPU refused"}
+        lines = compare_kernels.tables({**RESULT, "benchmarks": [*RESULT["benchmarks"], refused]}, {})
+        self.assertIn("gelu_forward manual_time was not measured: the GPU refused", lines)
+        self.assertIn("| layer norm forward | 100 | 3.6e+03 | 90 |", lines)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,10 +1,15 @@
 """Tests of scripts/compare_speed.py: python3 -m unittest discover -s tests/scripts -p '*_test.py'"""
 
 import argparse
+import json
+import os
 import pathlib
 import resource
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -64,6 +69,37 @@ class CompareSpeedTest(unittest.TestCase):
         text = compare_speed.encodings_table({("tiny", 128): {"rope": results}}, argparse.Namespace(encodings=["absolute", "rope"])).splitlines()
         self.assertEqual(text[2], "| tiny | 128 | rope | 1,000 (900 to 1,100) | **0.90** | 0.70 to 1.10 |")
         self.assertEqual(text[0].count("|"), text[2].count("|"))
+
+
+class StoppedTest(unittest.TestCase):
+    """The program is a stand-in that answers twice and then takes its time, and cannot be told to end."""
+
+    def test_what_was_measured_is_told_and_nothing_goes_on(self):
+        with tempfile.TemporaryDirectory() as folder:
+            calls, program = pathlib.Path(folder, "calls"), pathlib.Path(folder, "locus")
+            answer = json.dumps({**ours(1000, 1), "beside": {"ratio": 0.9, "lower_quartile": 0.8, "upper_quartile": 1.0}})
+            program.write_text(f"""#!/bin/sh
+echo $$ >>{calls}
+trap '' TERM
+if [ $(wc -l <{calls}) -le 2 ]; then echo '{answer}'; else echo slow >&2; while sleep 0.1; do :; done; fi
+""")
+            program.chmod(0o755)
+            command = [sys.executable, pathlib.Path(compare_speed.__file__), "--locus", program, "--size", "tiny", "--encodings", "absolute", "rope", "--rounds", "3"]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stopped:
+                while not calls.exists() or len(calls.read_text().splitlines()) < 3:
+                    time.sleep(0.05)
+                stopped.send_signal(signal.SIGTERM)
+                out, errors = stopped.communicate()
+            self.assertEqual(stopped.returncode, 1)
+            self.assertIn("| tiny | 128 | rope | 1,000 (1,000 to 1,000) | **0.90** | 0.80 to 1.00 |", out)
+            self.assertIn("compare_speed.py: stopped before it was done", errors)
+            with self.assertRaises(ProcessLookupError):
+                os.kill(int(calls.read_text().splitlines()[-1]), 0)
+
+    def test_without_the_peer_our_figures_stand(self):
+        measured = compare_speed.begun({("tiny", 128): ([ours(3000, 500)], []), ("tiny", 512): ([], [])}, argparse.Namespace(encodings=[]))
+        self.assertEqual(list(measured), [("tiny", 128)])
+        self.assertIn("| | | pytorch | not measured: stopped before it was done | | | | |", compare_speed.table(measured, OPTIONS))
 
 
 class MeasuredProgramTest(unittest.TestCase):

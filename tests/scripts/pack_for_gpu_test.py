@@ -22,7 +22,6 @@ class PackForGpuTest(unittest.TestCase):
         (self.build / "tests" / "benchmarks").mkdir(parents=True)
         for program in PROGRAMS:
             shutil.copy(shutil.which("bash"), self.build / program)
-        (self.build / "commit").write_text("abc1234\n")
 
     def pack(self, *arguments):
         command = ["bash", ROOT / "scripts" / "pack_for_gpu.sh", "--build", self.build, "--output", self.archive, *arguments]
@@ -33,7 +32,8 @@ class PackForGpuTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         with tarfile.open(self.archive) as archive:
             names = {pathlib.PurePath(name).as_posix() for name in archive.getnames()}
-            self.assertEqual(archive.extractfile("./commit").read(), b"abc1234\n")
+            self.assertEqual(archive.extractfile("./commit").read(), subprocess.run(
+                ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, check=True).stdout)
             self.assertTrue(archive.getmember("./locus").mode & 0o100)
         self.assertLessEqual({*PROGRAMS, "commit"}, names)
         libraries = [name for name in names if name.startswith("lib/")]

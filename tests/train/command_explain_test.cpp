@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/device.h"
+#include "tests/gpus.h"
 #include "tests/train/run_program.h"
 #include "tests/train/temporary_folder.h"
 
@@ -76,8 +77,7 @@ TEST_F(CommandExplain, OnAGpuTellsWhatItTellsOnTheProcessor) {
     };
     const ProgramResult expected = on("cpu");
     ASSERT_EQ(expected.code, 0) << expected.err;
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         const ProgramResult result = on(name_of(device));
         ASSERT_EQ(result.code, 0) << result.err;
         EXPECT_TRUE(contains(result.out, "Query 2 [MASK]")) << result.out;

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "tests/gpus.h"
 #include "tests/train/tiny_run.h"
 #include "train/checkpoint.h"
 #include "train/not_finite.h"
@@ -20,7 +21,7 @@ class TrainOn : public ::testing::TestWithParam<std::string> {
 protected:
     void SetUp() override {
         const Device device = GetParam() == "cuda" ? Device::cuda : Device::simt;
-        if (!is_available(device)) GTEST_SKIP() << why_unavailable(device);
+        if (!test::is_tested(device)) GTEST_SKIP() << why_unavailable(device);
     }
 
     // Six steps of one small layer: the stand-in takes its time.

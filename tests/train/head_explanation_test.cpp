@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "kernels/device.h"
+#include "tests/gpus.h"
 #include "tests/model/small_model.h"
 #include "train/error.h"
 
@@ -128,8 +129,7 @@ TEST_P(EveryEncoding, IsTheSameOnAGpu) {
         return explain_head(*model, batch.input, 1, 1);
     };
     const HeadExplanation expected = explained_on(Device::cpu);
-    for (const Device device : {Device::simt, Device::cuda}) {
-        if (!is_available(device)) continue;
+    for (const Device device : test::gpus()) {
         const HeadExplanation got = explained_on(device);
         EXPECT_EQ(got.summands, expected.summands);
         EXPECT_EQ(got.positions, expected.positions);

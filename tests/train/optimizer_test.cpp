@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/device.h"
+#include "tests/gpus.h"
 
 namespace locus {
 namespace {
@@ -134,19 +135,20 @@ std::vector<float> values_after(Device device, std::int64_t steps, bool breaks) 
     return numbers;
 }
 
-TEST(Optimizer, StepsBehindOneThatIsNotFiniteChangeNothing) {
-    for (const Device device : {Device::cpu, Device::simt}) {
-        if (!is_available(device)) continue;
+TEST(Optimizer, OnEveryDeviceStepsBehindOneThatIsNotFiniteChangeNothing) {
+    for (const Device device : test::cpu_and_gpus()) {
         EXPECT_EQ(values_after(device, 5, true), values_after(device, 2, false)) << name_of(device);
         EXPECT_NE(values_after(device, 5, false), values_after(device, 2, false)) << name_of(device);
     }
 }
 
 TEST(Optimizer, DoesOnAGpuWhatItDoesOnTheProcessor) {
-    if (!is_available(Device::simt)) GTEST_SKIP() << why_unavailable(Device::simt);
     const std::vector<float> expected = values_after(Device::cpu, 5, false);
-    const std::vector<float> got = values_after(Device::simt, 5, false);
-    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 2e-6) << i;
+    for (const Device device : test::gpus()) {
+        const std::vector<float> got = values_after(device, 5, false);
+        for (std::size_t i = 0; i < got.size(); ++i)
+            EXPECT_NEAR(got[i], expected[i], 2e-6) << name_of(device) << ' ' << i;
+    }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "kernels/device.h"
+#include "tests/gpus.h"
 #include "tests/train/tiny_run.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
@@ -36,7 +37,7 @@ class QueuedSteps : public ::testing::TestWithParam<std::string> {
 protected:
     void SetUp() override {
         unsetenv("LOCUS_GPU_WAIT");
-        if (!is_available(device())) GTEST_SKIP() << why_unavailable(device());
+        if (!test::is_tested(device())) GTEST_SKIP() << why_unavailable(device());
     }
     void TearDown() override { unsetenv("LOCUS_GPU_WAIT"); }
     static Device device() { return GetParam() == "cuda" ? Device::cuda : Device::simt; }
