@@ -16,6 +16,7 @@
 #include "kernels/simt_runtime.h"
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -154,9 +155,16 @@ void resume(Thread& thread) {
     thread.context = go_to(std::move(thread.context), {top - thread.stack.size, thread.stack.size});
 }
 
-// Unwinds the threads that wait, before their stacks serve others.
+// Unwinds a thread that waits, before its stack serves another. That is by an exception, after which AddressSanitizer would still see the frames there.
+void give_up(Thread& thread) {
+    thread.context = fiber();
+#if defined(__SANITIZE_ADDRESS__)
+    __asan_unpoison_memory_region(static_cast<char*>(thread.stack.sp) - thread.stack.size, thread.stack.size);
+#endif
+}
+
 [[noreturn]] void throw_stuck(const char* op, unsigned ended, unsigned count) {
-    for (Thread& thread : block().threads) thread.context = fiber();
+    for (Thread& thread : block().threads) give_up(thread);
     throw std::logic_error(std::string("[") + op + "] threads of block " + std::to_string(blockIdx.x) +
                            " wait for others that do not come: " +
                            (ended > 0 ? std::to_string(ended) + " of " + std::to_string(count) + " have ended"
