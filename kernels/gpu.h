@@ -138,6 +138,23 @@ __device__ inline void store(bfloat16_t* to, float value) {  // to the nearest, 
     to->bits = static_cast<std::uint16_t>(bits >> 16U);
 #endif
 }
+/// Two neighbours in a word, the first in the lower half.
+__device__ inline std::uint32_t pair_of(bfloat16_t first, bfloat16_t second) {
+    return first.bits | static_cast<std::uint32_t>(second.bits) << 16U;
+}
+/// The same, rounded as store() does, by one instruction where there is one.
+__device__ inline std::uint32_t pair_of(float first, float second) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    std::uint32_t pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+    return pair;
+#else
+    bfloat16_t a, b;
+    store(&a, first);
+    store(&b, second);
+    return pair_of(a, b);
+#endif
+}
 
 /// Sum and maximum over a warp: every thread gets it. The order is a butterfly, so the bits are the same in each.
 template <class T>

@@ -135,12 +135,6 @@ __device__ inline Span tile_from(std::int64_t first, std::int64_t end) {
 
 // ---- into shared memory ----
 
-__device__ inline void store_rounded(bfloat16_t* to, const Several<8>& x) {
-    Words words;
-    for (int n = 0; n < 4; ++n) words.of[n] = pair_of(x.of[2 * n], x.of[2 * n + 1]);
-    *reinterpret_cast<Words*>(to) = words;
-}
-
 /// Rows of a head, plus a shift; zeros after the last. In bfloat16 and without a shift they are copied as they are.
 template <class T>
 struct RowsOfHead {
@@ -151,14 +145,14 @@ struct RowsOfHead {
 
     /// Eight numbers to their place.
     __device__ void put(bfloat16_t* to, int row, int column) const {
-        if (rows.begin + row >= rows.end) return store_rounded(to, Several<8>());
+        if (rows.begin + row >= rows.end) return store_several(to, Several<8>());
         const T* const from = x.of(rows.begin + row, head) + column;
         if constexpr (std::is_same_v<T, bfloat16_t>)
             if (shift == nullptr) return copy_later(to, from);
         Several<8> eight = load_several<8>(from);
         if (shift != nullptr)
             for (int c = 0; c < 8; ++c) eight.of[c] += shift[column + c];
-        store_rounded(to, eight);
+        store_several(to, eight);
     }
 };
 /// Rows of a table from a distance on.
@@ -167,7 +161,7 @@ struct RowsOfBand {
     std::int64_t head, first;
 
     __device__ void put(bfloat16_t* to, int row, int column) const {
-        store_rounded(to, load_several<8>(table.vector(head, first + row) + column));
+        store_several(to, load_several<8>(table.vector(head, first + row) + column));
     }
 };
 
@@ -188,10 +182,10 @@ struct ChannelsOfRows {
     }
     __device__ void put(bfloat16_t* to, int row, int column) const {
         if (begin_at_16_bytes() && rows.begin + row < rows.end && first + column + 8 <= x.channels)
-            return store_rounded(to, load_several<8>(x.of(rows.begin + row, head) + first + column));
+            return store_several(to, load_several<8>(x.of(rows.begin + row, head) + first + column));
         Several<8> eight;
         for (int c = 0; c < 8; ++c) eight.of[c] = at(row, column + c);
-        store_rounded(to, eight);
+        store_several(to, eight);
     }
     /// As the left operand of a product: 16 rows from `row` on, 16 channels from `column` on.
     __device__ MmaA fragment(int row, int column) const {

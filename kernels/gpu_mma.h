@@ -61,25 +61,6 @@ inline unsigned turn_of_thread() {
 }
 #endif
 
-// ---- two bfloat16 in a word ----
-
-__device__ inline std::uint32_t pair_of(bfloat16_t first, bfloat16_t second) {
-    return first.bits | static_cast<std::uint32_t>(second.bits) << 16U;
-}
-/// Rounded to the nearest.
-__device__ inline std::uint32_t pair_of(float first, float second) {
-#if defined(__CUDACC__) && !defined(LOCUS_NO_BFLOAT16_INSTRUCTIONS)
-    std::uint32_t pair;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
-    return pair;
-#else
-    bfloat16_t a, b;
-    store(&a, first);
-    store(&b, second);
-    return pair_of(a, b);
-#endif
-}
-
 // ---- blocks of 16 x 16 in shared memory, whose rows are `stride` apart; every eight numbers begin at a multiple of 16 bytes ----
 
 /// What a lane has of four matrices of 8 x 8: of each, two neighbours in a row.

@@ -76,20 +76,6 @@ __device__ Several<N> load_several(const bfloat16_t* from) {
     return x;
 }
 
-/// Both rounded, by one instruction where there is one; the earlier is in the lower half.
-__device__ inline std::uint32_t two_bfloat16(float earlier, float later) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-    std::uint32_t two;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(later), "f"(earlier));
-    return two;
-#else
-    bfloat16_t low, high;
-    store(&low, earlier);
-    store(&high, later);
-    return low.bits | static_cast<std::uint32_t>(high.bits) << 16U;
-#endif
-}
-
 template <int N>
 __device__ void store_several(float* to, const Several<N>& x) {
     if constexpr (N == 1) {
@@ -109,7 +95,7 @@ __device__ void store_several(bfloat16_t* to, const Several<N>& x) {
     } else {
         static_assert(N == 8);
         Words words;
-        for (int n = 0; n < 4; ++n) words.of[n] = two_bfloat16(x.of[2 * n], x.of[2 * n + 1]);
+        for (int n = 0; n < 4; ++n) words.of[n] = pair_of(x.of[2 * n], x.of[2 * n + 1]);
         *reinterpret_cast<Words*>(to) = words;
     }
 }

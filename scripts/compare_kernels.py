@@ -28,8 +28,8 @@ def run_peer(options):
         result = run_json([options.python, ROOT / "scripts" / "peer_attention.py"])
     except ProgramError as error:
         return error
-    except Stopped:
-        return ProgramError("stopped", reason="stopped before it was done")
+    except Stopped as error:
+        return ProgramError(str(error))
     return {(name, run["dropout"], run["length"]): run[name] for run in result["attention"] for name in ("forward", "backward")}
 
 
@@ -81,7 +81,7 @@ def main():
     try:
         result = run_benchmark(options)
     except (ProgramError, Stopped) as error:
-        sys.exit(f"compare_kernels.py: {getattr(error, 'reason', '') or str(error) or 'stopped'}")
+        sys.exit(f"compare_kernels.py: {getattr(error, 'reason', '') or error}")
     peer = run_peer(options) if options.device == "cuda" else {}
     print("\n".join(tables(result, peer)))
     if failed(result):

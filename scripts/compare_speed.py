@@ -113,7 +113,7 @@ def begun(measured, options):
     if options.encodings:
         there = {key: {other: ours for other, ours in results.items() if ours} for key, results in measured.items()}
         return {key: results for key, results in there.items() if results}
-    missing = ProgramError("stopped", reason="stopped before it was done")
+    missing = ProgramError("stopped before it was done")
     return {key: (ours, theirs or missing) for key, (ours, theirs) in measured.items() if ours}
 
 
@@ -207,7 +207,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="locus-speed-") as folder:
             measure(options, folder, measured)
     except (ProgramError, Stopped, OSError) as error:
-        failure = str(error) or "stopped before it was done"
+        failure = error
     measured = begun(measured, options)
     try:
         if measured:

@@ -22,7 +22,7 @@ class Stopped(Exception):
 def stop_when_told():
     """From now on SIGTERM raises Stopped, so that what was measured can still be told. The program that is running is killed."""
     def stop(_signal, _frame):
-        raise Stopped
+        raise Stopped("stopped before it was done")
 
     signal.signal(signal.SIGTERM, stop)
 
@@ -43,6 +43,7 @@ def run_json(command, environment=None):
             _, status, usage = os.wait4(child.pid, 0)  # of this child alone; getrusage() has the largest of all children
         except BaseException:
             child.kill()
+            child.wait()
             raise
         child.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0), errors.seek(0)

@@ -86,7 +86,7 @@ if [ $(wc -l <{calls}) -le 2 ]; then echo '{answer}'; else echo slow >&2; while 
             program.chmod(0o755)
             command = [sys.executable, pathlib.Path(compare_speed.__file__), "--locus", program, "--size", "tiny", "--encodings", "absolute", "rope", "--rounds", "3"]
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stopped:
-                while not calls.exists() or len(calls.read_text().splitlines()) < 3:
+                while stopped.poll() is None and (not calls.exists() or len(calls.read_text().splitlines()) < 3):
                     time.sleep(0.05)
                 stopped.send_signal(signal.SIGTERM)
                 out, errors = stopped.communicate()
